@@ -1,0 +1,42 @@
+"""Exec sessions: a further process in a running container (libpod ``ExecSession``)."""
+
+from __future__ import annotations
+
+from wherry.model.record import EMPTY, Record, field
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+CREATED = "created"
+RUNNING = "running"
+STOPPED = "stopped"
+UNKNOWN = "unknown"
+
+
+class ExecConfig(Record):
+    command: Sequence[str] = ()
+    terminal: bool = field(default=False, key="tty")
+    attach_stdin: bool = field(default=False, key="attachStdin")
+    attach_stdout: bool = field(default=False, key="attachStdout")
+    attach_stderr: bool = field(default=False, key="attachStderr")
+    detach_keys: str | None = field(default=None, key="detachKeys")
+    environment: Mapping[str, str] = field(default=EMPTY, key="environment")
+    privileged: bool = False
+    user: str = ""
+    workdir: str = field(default="", key="workDir")
+    preserve_fds: int = field(default=0, key="preserveFds")
+    preserve_fd: Sequence[int] = field(default=(), key="preserveFd")
+    exit_command: Sequence[str] = field(default=(), key="exitCommand")
+    exit_command_delay: int = field(default=0, key="exitCommandDelay")     # seconds
+    is_healthcheck: bool = field(default=False, key="isHealthCheck")
+
+
+class ExecSession(Record, mutable=True):
+    id: str = ""
+    container_id: str = field(default="", key="containerID")
+    state: str = CREATED
+    pid: int = 0
+    pid_start: int = 0                 # start time of pid in clock ticks: tells a reused pid from ours
+    exit_code: int = field(default=0, key="exitCode")
+    config: ExecConfig = field(default=ExecConfig(), record=ExecConfig)
