@@ -1,0 +1,228 @@
+"""pull and load: from an image source to the store."""
+
+from __future__ import annotations
+
+from wherry.engine import image_lookup
+from wherry.engine.undo import Undo
+from wherry.errors import InvalidArgument, NoSuchImage, WherryError
+from wherry.model import reference as references
+from wherry.model.event import Event
+from wherry.model.record import Record
+from wherry.model.timestamps import now_ns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wherry.config.registries import Registries
+    from wherry.engine.runtime import Runtime
+    from wherry.model.reference import Reference
+    from wherry.registry.platform import Platform
+    from wherry.registry.progress import Reporter
+    from wherry.registry.source import ImageSource
+    from wherry.storage.records import ImageRecord
+
+POLICIES = {
+    "always": "always",
+    "missing": "missing",
+    "ifmissing": "missing",
+    "ifnotpresent": "missing",
+    "newer": "newer",
+    "ifnewer": "newer",
+    "never": "never",
+}
+
+
+class PullOptions(Record):
+    """How to pull. ``None`` for *tls_verify* follows registries.conf."""
+
+    policy: str = "always"
+    os: str = ""
+    architecture: str = ""
+    variant: str = ""
+    authfile: str = ""
+    credentials: str = ""          # user[:password]
+    cert_dir: str = ""
+    tls_verify: bool | None = None
+    retry: int | None = None
+    retry_delay: float | None = None    # seconds
+    all_tags: bool = False
+
+
+def check_policy(text: str) -> str:
+    """The canonical pull policy of *text*; raises ``InvalidArgument`` in Podman's words."""
+    try:
+        return POLICIES[text.lower()]
+    except KeyError:
+        raise InvalidArgument(f'unsupported pull policy "{text}"') from None
+
+
+def pull(runtime: Runtime, text: str, options: PullOptions, reporter: Reporter) -> ImageRecord:
+    """Make sure the image *text* names is in the store, as the policy wants it. Raises in Podman's words."""
+    policy = check_policy(options.policy)
+    local = _local(runtime, text, options)
+    if policy == "never":
+        if local is None:
+            raise NoSuchImage(text)
+        return local
+    if policy == "missing" and local is not None:
+        return local
+    try:
+        return _pull_candidates(runtime, text, options, reporter, local if policy == "newer" else None)
+    except WherryError:
+        if policy == "newer" and local is not None:
+            return local
+        raise
+
+
+def _local(runtime: Runtime, text: str, options: PullOptions) -> ImageRecord | None:
+    if text.startswith("docker://"):
+        text = text.removeprefix("docker://")
+    try:
+        return image_lookup.find(runtime.store, text)[0]
+    except NoSuchImage:
+        return None
+
+
+def _pull_candidates(
+    runtime: Runtime, text: str, options: PullOptions, reporter: Reporter, newer_than: ImageRecord | None
+) -> ImageRecord:
+    from wherry.config.registries import load as load_registries
+
+    registries = load_registries(runtime.settings)
+    name = text.removeprefix("docker://")
+    resolution = registries.resolve_short_name(name)
+    if resolution.description:
+        reporter.message(resolution.description)
+    errors: list[WherryError] = []
+    for candidate in resolution.candidates:
+        reporter.message(f"Trying to pull {candidate}...")
+        try:
+            return _pull_one(runtime, registries, candidate, options, reporter, newer_than)
+        except WherryError as error:
+            runtime.state.add_events(_image_event("pull-error", "", str(candidate), error=str(error)))
+            runtime.publish()
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    lines = "".join(f"\n\t* {error}" for error in errors)
+    raise type(errors[-1])(f"{len(errors)} errors occurred while pulling:{lines}")
+
+
+def _pull_one(
+    runtime: Runtime,
+    registries: Registries,
+    candidate: Reference,
+    options: PullOptions,
+    reporter: Reporter,
+    newer_than: ImageRecord | None,
+) -> ImageRecord:
+    from wherry.registry.pull import open_image
+
+    wanted = candidate.with_default_tag()
+    source = open_image(
+        runtime.settings,
+        registries,
+        wanted,
+        platform=_platform(options),
+        credentials=options.credentials,
+        authfile=options.authfile,
+        tls_verify=options.tls_verify,
+        cert_dir=options.cert_dir,
+        reporter=reporter,
+        retry=options.retry,
+        retry_delay=options.retry_delay,
+        is_layer_present=_presence(runtime),
+    )
+    try:
+        if newer_than is not None and source.manifest_digest in newer_than.digests():
+            return newer_than
+        name = str(wanted.without_tag_if_digested())
+        image = store_image(runtime, source, [name], reporter)
+    finally:
+        source.close()
+    runtime.state.add_events(_image_event("pull", image.id, text_name(wanted)))
+    runtime.publish()
+    return image
+
+
+def text_name(reference: Reference) -> str:
+    """How an event names a pulled image."""
+    return str(reference)
+
+
+def _platform(options: PullOptions) -> Platform:
+    from wherry.registry.platform import host_platform
+
+    return host_platform().override(options.os, options.architecture, options.variant)
+
+
+def _presence(runtime: Runtime) -> object:
+    """A predicate for the source: is layer *index* of the chain *diff_ids* in the store already?"""
+
+    def present(index: int, diff_ids: Sequence[str]) -> bool:
+        parent = ""
+        for diff_id in diff_ids[: index + 1]:
+            if not diff_id:
+                return False
+            layer = runtime.store.find_layer(parent, diff_id)
+            if layer is None:
+                return False
+            parent = layer.id
+        return True
+
+    return present
+
+
+def store_image(runtime: Runtime, source: ImageSource, names: Sequence[str], reporter: Reporter) -> ImageRecord:
+    """Copy every layer and the image record of *source* into the store; nothing stays if any of it fails."""
+    store = runtime.store
+    reporter.message("Getting image source signatures")
+    with Undo() as undo:
+        parent = ""
+        for index, blob in enumerate(source.layers):
+            layer = store.find_layer(parent, blob.diff_id) if blob.diff_id else None
+            if layer is None:
+                stream = source.open_layer(index)
+                layer = store.add_layer(
+                    parent,
+                    stream,
+                    diff_id=blob.diff_id,
+                    compressed_digest=blob.digest,
+                    compressed_size=blob.size,
+                )
+                undo.push(f"adding layer {layer.id}", store.delete_layer, layer.id)
+            parent = layer.id
+        reporter.message("Writing manifest to image destination")
+        image = store.add_image(
+            config=source.config,
+            manifest=source.manifest,
+            manifest_list=source.manifest_list,
+            layer=parent,
+            names=names,
+        )
+        undo.commit()
+    return image
+
+
+def _image_event(what: str, image_id: str, name: str, **fields: str) -> Event:
+    return Event(id=image_id, name=name, type="image", status=what, time_ns=now_ns(), **fields)
+
+
+def load(runtime: Runtime, path: str, reporter: Reporter) -> list[str]:
+    """Load every image of the archive or directory at *path*; returns the names (ids of nameless images)."""
+    from wherry.registry.archives import open_archive
+
+    loaded: list[str] = []
+    sources = open_archive(path, runtime.settings)
+    try:
+        for source in sources:
+            names = [str(references.normalize(name, default_domain="localhost")) for name in source.names]
+            image = store_image(runtime, source, names, reporter)
+            runtime.state.add_events(_image_event("loadfromarchive", image.id, path))
+            loaded.extend(names or [image.id])
+    finally:
+        for source in sources:
+            source.close()
+    runtime.publish()
+    return loaded

@@ -1,0 +1,151 @@
+"""The images of a runtime."""
+
+from __future__ import annotations
+
+from wherry.engine import image_lookup
+from wherry.engine.image import Image, full_name
+from wherry.errors import ImageInUse, InUse
+from wherry.model.event import Event
+from wherry.model.timestamps import now_ns
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import Any
+
+    from wherry.engine.runtime import Runtime
+    from wherry.registry.progress import Reporter
+    from wherry.storage.records import ImageRecord
+
+
+class ImageCollection:
+    """``rt.images``: the images of the shared store."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def get(self, text: str) -> Image:
+        """The image with this name, id or unique id prefix. Raises ``NoSuchImage``."""
+        record, name = image_lookup.find(self._runtime.store, text)
+        return Image(self._runtime, record, name)
+
+    def exists(self, text: str) -> bool:
+        """Is there an image with this name or id?"""
+        return image_lookup.exists(self._runtime.store, text)
+
+    def list(self, *, all: bool = False, filters: Mapping[str, Sequence[str]] | None = None) -> list[Image]:
+        """Images of the store, newest first; *filters* as ``wherry images --filter`` takes them, by key.
+
+        Without *all*, intermediate images (nameless and parent of another) are left out.
+        """
+        from wherry.engine.image_filters import select
+
+        records = select(self._runtime, filters or {}, all=all)
+        return [Image(self._runtime, record) for record in records]
+
+    def pull(
+        self,
+        name: str,
+        *,
+        policy: str = "always",
+        platform: str = "",
+        progress: Reporter | Callable[[str], object] | None = None,
+        **options: Any,
+    ) -> Image:
+        """Pull *name* from its registry and return the image.
+
+        *policy* is always, missing, newer or never; *platform* ``os/arch[/variant]``; *progress* a
+        :class:`~wherry.registry.progress.Reporter` or a function called with lines of text; *options* are the fields of
+        :class:`~wherry.engine.image_pull.PullOptions`.  Raises ``RegistryError``, ``NoSuchImage``, ``NoSpace``...
+        """
+        from wherry.engine.image_pull import PullOptions, pull
+        from wherry.registry.progress import as_reporter
+
+        if platform:
+            parts = [*platform.split("/"), "", ""]
+            options |= {"os": parts[0], "architecture": parts[1], "variant": parts[2]}
+        record = pull(self._runtime, name, PullOptions(policy=policy, **options), as_reporter(progress))
+        return Image(self._runtime, record, name)
+
+    def load(self, path: str, *, progress: Reporter | Callable[[str], object] | None = None) -> list[str]:
+        """Load the archive (docker-archive, oci-archive) or directory (oci, dir) at *path*; returns the names."""
+        from wherry.engine.image_pull import load
+        from wherry.registry.progress import as_reporter
+
+        return load(self._runtime, path, as_reporter(progress))
+
+    def import_(
+        self,
+        path: str,
+        *,
+        name: str = "",
+        message: str = "",
+        changes: Sequence[str] = (),
+        os: str = "",
+        architecture: str = "",
+        variant: str = "",
+    ) -> Image:
+        """Make an image of one layer from the root file system tar at *path*.
+
+        *changes* are Containerfile instructions (CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, STOPSIGNAL, USER,
+        VOLUME, WORKDIR).
+        """
+        from wherry.engine.image_import import import_image
+
+        record = import_image(
+            self._runtime,
+            path,
+            name=full_name(name) if name else "",
+            message=message,
+            changes=changes,
+            platform=(os, architecture, variant),
+        )
+        return Image(self._runtime, record, name)
+
+    def remove(self, text: str, *, force: bool = False) -> list[str]:
+        """Remove an image, or one of its names if it has more. Returns ``Untagged:``/``Deleted:`` lines.
+
+        With *force* containers that use it are removed too.  Raises ``ImageInUse``, ``NoSuchImage``, ``InUse`` when an
+        id with several names is given without *force*.
+        """
+        store = self._runtime.store
+        record, found_as = image_lookup.find(store, text)
+        by_id = found_as.removeprefix("sha256:") == record.id or record.id.startswith(found_as)
+        if not by_id and found_as in record.names and len(record.names) > 1:
+            store.remove_names(record.id, [found_as])
+            self._emit("untag", record.id, found_as)
+            return [f"Untagged: {found_as}"]
+        if by_id and len(record.names) > 1 and not force:
+            names = " ".join(record.names)
+            raise InUse(
+                f'unable to delete image "{record.id}" by ID with more than one tag ([{names}]): please force removal'
+            )
+        return self._delete(record, force)
+
+    def _delete(self, record: ImageRecord, force: bool) -> list[str]:
+        store = self._runtime.store
+        if force:
+            self._remove_containers_of(record.id)
+        names = list(record.names)
+        deleted = [record.id]
+        store.delete_image(record.id)
+        for name in names:
+            self._emit("untag", record.id, name)
+        self._emit("remove", record.id, names[0] if names else record.id)
+        return [f"Untagged: {name}" for name in names] + [f"Deleted: {image}" for image in deleted]
+
+    def _remove_containers_of(self, image_id: str) -> None:
+        runtime = self._runtime
+        for container in runtime.store.containers():
+            if container.image != image_id:
+                continue
+            if not runtime.state.has_container(container.id):
+                raise ImageInUse(
+                    f"image used by {container.id}: image is in use by a container: consider listing external "
+                    "containers and force-removing image"
+                )
+            runtime.containers.get(container.id).remove(force=True)
+
+    def _emit(self, what: str, image_id: str, name: str) -> None:
+        self._runtime.state.add_events(Event(id=image_id, name=name, type="image", status=what, time_ns=now_ns()))
+        self._runtime.publish()

@@ -1,0 +1,57 @@
+"""Ownership of a container's clean-up: which process will do it when the container exits.
+
+conmon starts ``wherry container cleanup ID`` when the container ends, while the process that runs it in the foreground
+(or stops it) wants to clean up at once, being awake already.  That process holds an advisory lock on a file of the
+container; the exit command waits for it and then finds nothing left to do.  The kernel drops the lock if the owner is
+killed, so the exit command always takes over.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from wherry.sys.files import make_dirs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wherry.engine.runtime import Runtime
+
+
+class Ownership:
+    """Hold with ``with``; several owners (two ``stop`` at once) may hold it together: it is a shared lock."""
+
+    def __init__(self, runtime: Runtime, identity: str) -> None:
+        self._path = f"{runtime.paths.owners}/{identity}"
+        self._fd = -1
+
+    def __enter__(self) -> Ownership:
+        make_dirs(os.path.dirname(self._path))
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._fd, fcntl.LOCK_SH)
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def wait_for_owners(runtime: Runtime, identity: str) -> None:
+    """Wait until no living process owns the clean-up of this container."""
+    try:
+        fd = os.open(f"{runtime.paths.owners}/{identity}", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX)
+    finally:
+        os.close(fd)
+
+
+def forget(runtime: Runtime, identity: str) -> None:
+    """Remove the file; called when the container is removed."""
+    try:
+        os.unlink(f"{runtime.paths.owners}/{identity}")
+    except FileNotFoundError:
+        pass

@@ -1,0 +1,107 @@
+"""rm: a container and everything that is only its own."""
+
+from __future__ import annotations
+
+from wherry.engine import owner
+from wherry.engine.cleanup import cleanup
+from wherry.errors import AlreadyExists, StateError
+from wherry.model import status
+from wherry.sys import log
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wherry.engine.locked import LockedContainer
+    from wherry.engine.runtime import Runtime
+
+
+def remove(
+    runtime: Runtime, identity: str, *, force: bool = False, volumes: bool = False, timeout: int | None = None
+) -> None:
+    """Remove a container; with *force* stop it first (*timeout* as in :func:`wherry.engine.stop.stop`).
+
+    Raises ``StateError`` when it runs and *force* is not given, ``AlreadyExists`` when others depend on it.
+    """
+    with owner.Ownership(runtime, identity):
+        if force:
+            _stop_first(runtime, identity, timeout)
+        if force and not runtime.state.has_container(identity):
+            return      # stopping a --rm container removed it
+        with runtime.lock(identity) as held:
+            _check(held, force)
+            remove_locked(held, volumes=volumes)
+
+
+def _stop_first(runtime: Runtime, identity: str, timeout: int | None) -> None:
+    from wherry.engine.stop import stop
+
+    with runtime.lock(identity) as held:
+        alive = held.alive
+        if held.state.status == status.CREATED:
+            # Never started: nothing could handle a signal, so do not wait for it to.
+            timeout = 0
+    if alive:
+        stop(runtime, identity, timeout)
+
+
+def _check(held: LockedContainer, force: bool) -> None:
+    state = held.state
+    if held.config.is_infra:
+        raise StateError(
+            f"container {held.id} is the infra container of pod {held.config.pod} and cannot be removed without "
+            "removing the pod: container state improper"
+        )
+    if state.status in (status.RUNNING, status.PAUSED, status.STOPPING):
+        raise StateError(
+            f"cannot remove container {held.id} as it is {status.display(state.status)} - running or paused containers "
+            "cannot be removed without force: container state improper"
+        )
+    dependents = held.runtime.state.dependents(held.id)
+    if dependents:
+        raise AlreadyExists(
+            f"container {held.id} has dependent containers which must be removed before it: {', '.join(dependents)}: "
+            "container already exists"
+        )
+
+
+def remove_locked(held: LockedContainer, *, volumes: bool = False) -> None:
+    """Remove a container that does not run, its lock being held.
+
+    The state says ``removing`` before anything is deleted, so a killed removal is finished by the next one.
+    """
+    runtime = held.runtime
+    cleanup(held)
+    before = held.state.status
+    if before != status.REMOVING:
+        held.move(status.REMOVE)
+        held.save()
+    exit_code = held.state.exit_code if held.state.exited else None
+    if not held.config.rootfs:
+        runtime.store.delete_container(held.id)
+    event = held.event("remove") if exit_code is None else held.event("remove", exit_code=exit_code)
+    runtime.state.remove_container(held.id, event, exit_code=exit_code)
+    held.forget()
+    owner.forget(runtime, held.id)
+    runtime.publish()
+    if held.config.rootfs:
+        from wherry.sys.files import remove_tree
+
+        remove_tree(held.config.static_dir.removesuffix("/userdata"))
+    if held.config.auto_remove_image:
+        _remove_image(held)
+    if volumes or held.config.auto_remove:
+        _remove_anonymous_volumes(held)
+
+
+def _remove_image(held: LockedContainer) -> None:
+    from wherry.errors import WherryError
+
+    try:
+        held.runtime.images.remove(held.config.rootfs_image_id)
+    except WherryError as error:
+        log.debug(f"image of container {held.id} stays: {error}")
+
+
+def _remove_anonymous_volumes(held: LockedContainer) -> None:
+    for volume in held.config.named_volumes:
+        if volume.is_anonymous and not held.runtime.state.volume_users(volume.name):
+            held.runtime.state.remove_volume(volume.name)

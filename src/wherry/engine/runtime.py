@@ -1,0 +1,210 @@
+"""The runtime: one engine on one store, its services made when first needed."""
+
+from __future__ import annotations
+
+from wherry.config.load import load
+from wherry.config.options import GlobalOptions
+from wherry.engine.paths import Paths
+from wherry.model import ranks
+from wherry.sys import log
+from wherry.sys.files import make_dirs
+from wherry.sys.locks import RankedLock
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from wherry.engine.container import Container
+    from wherry.engine.containers import ContainerCollection
+    from wherry.engine.images import ImageCollection
+    from wherry.engine.locked import LockedContainer
+    from wherry.engine.networking import Networking
+    from wherry.events.publisher import Publisher
+    from wherry.oci.runtime import OciRuntime
+    from wherry.state.protocol import State
+    from wherry.storage.store import Store
+
+
+class Runtime:
+    """A container engine on one store.
+
+    ``Runtime()`` uses the host's configuration like the command line does; ``root`` and ``runroot`` alone make a
+    separate engine, ``config`` names a containers.conf to use instead of the host's.  Further keywords are the global
+    options of the command line with underscores (``storage_driver=``, ``runtime=``, ``cgroup_manager=``, ...).
+
+    A runtime opens nothing until it is used and holds no lock between calls; several may be open on the same store, in
+    one process or in many.  Use it as a context manager or call :meth:`close`.
+    """
+
+    def __init__(self, options: GlobalOptions | None = None, **overrides: Any) -> None:
+        if options is None:
+            options = GlobalOptions(**overrides)
+        elif overrides:
+            options = options.replace(**overrides)
+        self.settings = load(options)
+        self.paths = Paths(self.settings)
+        self._services: dict[str, Any] = {}
+
+    # -- nouns ---------------------------------------------------------------------------------------------------
+
+    @property
+    def containers(self) -> ContainerCollection:
+        """Containers of this engine: create, run, get, list, prune."""
+        made: ContainerCollection | None = self._services.get("containers")
+        if made is None:
+            from wherry.engine.containers import ContainerCollection
+
+            made = self._services["containers"] = ContainerCollection(self)
+        return made
+
+    @property
+    def images(self) -> ImageCollection:
+        """Images of the shared store: pull, get, list, load, import, remove."""
+        made: ImageCollection | None = self._services.get("images")
+        if made is None:
+            from wherry.engine.images import ImageCollection
+
+            made = self._services["images"] = ImageCollection(self)
+        return made
+
+    # -- services ------------------------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        made: State | None = self._services.get("state")
+        if made is None:
+            from wherry.state.sqlite import SqliteState
+
+            storage = self.settings.storage
+            make_dirs(self.paths.state_dir)
+            made = self._services["state"] = SqliteState(
+                self.paths.database,
+                identity={
+                    "graph root": storage.graph_root,
+                    "run root": storage.run_root,
+                    "graph driver": storage.driver,
+                    "volume path": self.paths.volumes,
+                },
+            )
+        return made
+
+    @property
+    def store(self) -> Store:
+        made: Store | None = self._services.get("store")
+        if made is None:
+            from wherry.storage.store import Store
+
+            made = self._services["store"] = Store(self.settings.storage)
+        return made
+
+    @property
+    def publisher(self) -> Publisher:
+        made: Publisher | None = self._services.get("publisher")
+        if made is None:
+            from wherry.events.publisher import Publisher
+
+            engine = self.settings.engine
+            made = self._services["publisher"] = Publisher(
+                engine.events_logger, self.paths.events, max_size=engine.events_logfile_max_size
+            )
+        return made
+
+    @property
+    def networking(self) -> Networking:
+        made: Networking | None = self._services.get("networking")
+        if made is None:
+            from wherry.engine.networking import Networking
+
+            made = self._services["networking"] = Networking(self)
+        return made
+
+    def oci_runtime(self, name: str = "") -> OciRuntime:
+        """The OCI runtime called *name* (a name or path; empty: the host's default). Raises ``Unavailable``."""
+        key = "oci:" + name
+        made: OciRuntime | None = self._services.get(key)
+        if made is None:
+            from wherry.oci.choose import choose
+
+            chosen = choose(self.settings, name)
+            if chosen.explanation:
+                log.once("debug", chosen.explanation)
+            made = self._services[key] = chosen.runtime
+        return made
+
+    @property
+    def conmon_path(self) -> str:
+        path: str | None = self._services.get("conmon")
+        if path is None:
+            from wherry.config.helpers import find
+            from wherry.errors import Unavailable
+
+            path = find(self.settings, "conmon")
+            if not path:
+                raise Unavailable(
+                    "could not find a working conmon binary (configured options: "
+                    f"[{' '.join(self.settings.engine.conmon_path)}]): invalid argument",
+                    hint="install conmon, or name it with --conmon or conmon_path in containers.conf",
+                )
+            self._services["conmon"] = path
+        return path
+
+    # -- locks and events ----------------------------------------------------------------------------------------
+
+    def lock(self, container: Container | str, timeout: float | None = None) -> LockedContainer:
+        """Lock a container (handle or full id); the result is a context manager and the only mutator.
+
+        Entering it waits for other holders (at most *timeout* seconds), reads the container and reconciles its state
+        with reality.  Raises ``NoSuchContainer`` if it is gone and ``TimedOut``.
+        """
+        from wherry.engine.locked import LockedContainer
+
+        identity = container if isinstance(container, str) else container.id
+        return LockedContainer(self, identity, timeout)
+
+    def object_lock(self, kind: str, rank: int, key: str) -> RankedLock:
+        """The lock file of one object; *rank* is one of :mod:`wherry.model.ranks`."""
+        make_dirs(self.paths.locks)
+        return RankedLock(self.paths.lock(kind, key), rank, key)
+
+    def container_lock(self, identity: str) -> RankedLock:
+        return self.object_lock("container", ranks.CONTAINER, identity)
+
+    def publish(self) -> None:
+        """Hand committed events to the event backend. A crash in between loses none: the next publish sends them."""
+        pending = self.state.pending_events()
+        if pending:
+            self.publisher.publish([event for _sequence, event in pending])
+            self.state.forget_events(pending[-1][0])
+
+    # -- host ----------------------------------------------------------------------------------------------------
+
+    def info(self) -> dict[str, Any]:
+        """What ``wherry info`` shows, as the JSON tree Podman uses."""
+        from wherry.engine.info import info
+
+        return info(self)
+
+    def version(self) -> dict[str, Any]:
+        """Version of wherry and of the API it speaks, as the JSON tree Podman uses."""
+        from wherry.engine.version import version
+
+        return version()
+
+    def check(self, *, quick: bool = False, repair: bool = False) -> list[Any]:
+        """Verify store, database, mounts, leases and processes; returns the damage found (after repair: left)."""
+        from wherry.engine.check import check
+
+        return check(self, quick=quick, repair=repair)
+
+    def close(self) -> None:
+        """Release the database. The runtime may be used again afterwards."""
+        state = self._services.pop("state", None)
+        if state is not None:
+            state.close()
+        self._services.clear()
+
+    def __enter__(self) -> Runtime:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()

@@ -1,0 +1,115 @@
+"""stop, kill, restart: ending a container's process."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from wherry.engine.cleanup import cleanup
+from wherry.engine.owner import Ownership
+from wherry.engine.signals import send
+from wherry.errors import StateError
+from wherry.model import status
+from wherry.sys import log
+from wherry.sys.processes import start_time, wait_gone
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wherry.engine.locked import LockedContainer
+    from wherry.engine.runtime import Runtime
+
+#: Seconds to wait for a process to die of SIGKILL before giving up (it may hang in the kernel).
+KILL_TIMEOUT = 60.0
+
+
+def stop(runtime: Runtime, identity: str, timeout: int | None = None) -> bool:
+    """Send the stop signal, after *timeout* seconds (None: the container's own) SIGKILL; then clean up.
+
+    Returns False if it was stopped already.  Raises ``StateError`` for a container that never ran.
+    """
+    with Ownership(runtime, identity):
+        with runtime.lock(identity) as held:
+            if not _begin(held):
+                cleanup(held)
+                return False
+            pid, start = held.state.pid, held.state.pid_start
+            seconds = held.config.stop_timeout if timeout is None else timeout
+            number = held.config.stop_signal if seconds > 0 else signal.SIGKILL
+            send(held, number)
+        if number == signal.SIGKILL or not wait_gone(pid, start, float(seconds)):
+            _kill_hard(runtime, identity, pid, start, "" if number == signal.SIGKILL else _name(number), seconds)
+        with runtime.lock(identity) as held:
+            cleanup(held)
+            after_stop(held)
+    return True
+
+
+def after_stop(held: LockedContainer) -> None:
+    """What follows a finished stop: removal of a ``--rm`` container."""
+    if held.config.auto_remove and not held.alive:
+        from wherry.engine.remove import remove_locked
+
+        remove_locked(held)
+
+
+def _begin(held: LockedContainer) -> bool:
+    """Mark the container as stopping by this process; False if there is nothing to stop."""
+    state = held.state
+    if state.status in (status.STOPPED, status.EXITED):
+        return False
+    if state.status == status.PAUSED:
+        runtime = held.runtime.oci_runtime(state.runtime or held.config.runtime)
+        runtime.resume(held.id)
+        held.move(status.UNPAUSE)
+    if not status.can(state.status, status.STOP):
+        shown = status.display(state.status)
+        raise StateError(
+            f"can only stop created or running containers. {held.id} is in state {shown}: container state improper"
+        )
+    held.move(status.STOP)
+    state.stopped_by_user = True
+    state.owner_pid = os.getpid()
+    state.owner_start = start_time(state.owner_pid)
+    held.save(held.event("stop"))
+    return True
+
+
+def _kill_hard(runtime: Runtime, identity: str, pid: int, start: int, tried: str, seconds: int) -> None:
+    if tried:
+        log.warning(
+            f"StopSignal {tried} failed to stop container {identity} in {seconds} seconds, resorting to SIGKILL"
+        )
+        with runtime.lock(identity) as held:
+            if held.alive:
+                send(held, signal.SIGKILL)
+    if not wait_gone(pid, start, KILL_TIMEOUT):
+        raise StateError(
+            f"container {identity}: process {pid} did not die of SIGKILL within {KILL_TIMEOUT:.0f} seconds: "
+            "container state improper",
+            hint="it is probably waiting in the kernel (for a disk or network file system); see /proc/PID/stack",
+        )
+
+
+def kill(runtime: Runtime, identity: str, number: int) -> None:
+    """Send signal *number*; SIGKILL also waits for the process to be gone. Raises ``StateError`` if not running."""
+    with runtime.lock(identity) as held:
+        state = held.state
+        if state.status not in (status.RUNNING, status.STOPPING, status.PAUSED):
+            raise StateError(
+                f"can only kill running containers. {identity} is in state {status.display(state.status)}: "
+                "container state improper"
+            )
+        if state.status == status.RUNNING and number in (signal.SIGKILL, signal.SIGTERM, held.config.stop_signal):
+            state.stopped_by_user = True
+        send(held, number)
+        held.save(held.event("kill"))
+        pid, start, was_paused = state.pid, state.pid_start, state.status == status.PAUSED
+    if number == signal.SIGKILL and not was_paused:
+        wait_gone(pid, start, KILL_TIMEOUT)
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
