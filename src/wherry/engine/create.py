@@ -1,0 +1,186 @@
+"""create: from what was asked to a container in the store and the database."""
+
+from __future__ import annotations
+
+import os
+
+from wherry.engine.undo import Undo
+from wherry.errors import AlreadyExists, InvalidArgument, NameInUse, NoSuchContainer, Unsupported, from_os_error
+from wherry.model.container import ContainerConfig, ContainerState
+from wherry.model.ids import check_name, generate_id
+from wherry.model.names import random_name
+from wherry.sys import log
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wherry.engine.runtime import Runtime
+    from wherry.registry.progress import Reporter
+    from wherry.spec.container_spec import ContainerSpec
+    from wherry.spec.facts import ImageFacts
+
+
+def create(runtime: Runtime, spec: ContainerSpec, reporter: Reporter | None = None) -> ContainerConfig:
+    """Create the container *spec* asks for and return its configuration.
+
+    Pulls the image if the policy says so, before any lock is taken.  Raises in Podman's words and leaves nothing behind
+    when it fails.
+    """
+    _refuse_unsupported(spec)
+    image = None if spec.rootfs else image_facts(runtime, spec, reporter)
+    if spec.replace_existing:
+        _replace(runtime, spec)
+    name = check_name(spec.name) if spec.name else _free_name(runtime)
+    if spec.name:
+        _check_free(runtime, name)
+    _check_cid_file(spec)
+    config = _resolve(runtime, spec, image, name)
+    with Undo() as undo:
+        _store(runtime, config, undo)
+        undo.commit()
+    if config.cid_file:
+        _write_cid_file(runtime, config)
+    return config
+
+
+def _refuse_unsupported(spec: ContainerSpec) -> None:
+    from wherry.engine.unsupported import unsupported
+
+    for flag, reason in unsupported(spec):
+        raise Unsupported(f"{flag}: {reason}: not yet implemented")
+
+
+def image_facts(runtime: Runtime, spec: ContainerSpec, reporter: Reporter | None) -> ImageFacts:
+    """The image of *spec*, pulled if need be, as the facts resolving needs. Raises ``NoSuchImage`` and registry errors."""
+    from wherry.engine import image_lookup
+    from wherry.errors import NoSuchImage
+    from wherry.spec.facts import ImageFacts
+
+    policy = spec.pull or runtime.settings.engine.pull_policy
+    try:
+        if policy in ("always", "newer"):
+            raise NoSuchImage(spec.image)
+        record, name = image_lookup.find(runtime.store, spec.image)
+    except NoSuchImage:
+        record = _pull(runtime, spec, policy, reporter)
+        name = record.names[0] if record.names else record.id
+    if name == record.id or record.id.startswith(name):
+        name = record.names[0] if record.names else record.id
+    return ImageFacts(
+        id=record.id, name=name, reference=spec.image, config=runtime.store.image_config(record.id), digest=record.digest
+    )
+
+
+def _pull(runtime: Runtime, spec: ContainerSpec, policy: str, reporter: Reporter | None) -> object:
+    from wherry.engine.image_pull import PullOptions, pull
+    from wherry.registry.progress import Reporter
+
+    os_name, architecture, variant = spec.os or "", spec.arch or "", spec.variant or ""
+    if spec.platform:
+        if os_name or architecture:
+            raise InvalidArgument("--platform option can not be specified with --arch or --os")
+        os_name, architecture, variant = [*spec.platform.split("/"), "", ""][:3]
+    options = PullOptions(
+        policy=policy,
+        os=os_name,
+        architecture=architecture,
+        variant=variant,
+        authfile=spec.authfile or "",
+        credentials=spec.credentials or "",
+        cert_dir=spec.cert_dir or "",
+        tls_verify=spec.tls_verify,
+        retry=spec.retry,
+    )
+    return pull(runtime, spec.image, options, reporter or Reporter())
+
+
+def _replace(runtime: Runtime, spec: ContainerSpec) -> None:
+    from wherry.engine.remove import remove
+
+    if not spec.name:
+        raise InvalidArgument("cannot replace container without --name being set")
+    try:
+        identity = runtime.state.container_id(spec.name)
+    except NoSuchContainer:
+        return
+    if runtime.state.container_config(identity).name == spec.name:
+        remove(runtime, identity, force=True)
+
+
+def _free_name(runtime: Runtime) -> str:
+    for _attempt in range(64):
+        name = random_name()
+        if not runtime.state.has_container(name):
+            return name
+    return f"{random_name()}_{os.urandom(4).hex()}"
+
+
+def _check_free(runtime: Runtime, name: str) -> None:
+    """Fail early, before anything is made; the database checks again when the container is added."""
+    state = runtime.state
+    try:
+        identity = state.container_id(name)
+    except (NoSuchContainer, AlreadyExists):
+        return
+    if state.container_config(identity).name == name:
+        raise name_in_use(name, identity)
+
+
+def name_in_use(name: str, identity: str) -> NameInUse:
+    return NameInUse(
+        f'creating container storage: the container name "{name}" is already in use by {identity}. You have to remove '
+        "that container to be able to reuse that name: that name is already in use, or use --replace to instruct "
+        "Podman to do so."
+    )
+
+
+def _resolve(runtime: Runtime, spec: ContainerSpec, image: ImageFacts | None, name: str) -> ContainerConfig:
+    from wherry.engine.host_facts import Lookup, host_facts
+    from wherry.spec.resolve import resolve
+
+    identity = generate_id()
+    config = resolve(
+        spec, image, runtime.settings, host_facts(runtime), id=identity, name=name, lookup=Lookup(runtime)
+    )
+    return config
+
+
+def _store(runtime: Runtime, config: ContainerConfig, undo: Undo) -> None:
+    store, state = runtime.store, runtime.state
+    intent = state.add_intent("create", config.id, {"name": config.name})
+    if config.rootfs:
+        from wherry.sys.files import make_dirs
+
+        make_dirs(config.static_dir)
+    else:
+        store.create_container(
+            config.id,
+            name=config.name,
+            image_id=config.rootfs_image_id,
+            image_name=config.rootfs_image_name,
+            volatile=config.volatile,
+        )
+        undo.push("creating container storage", store.delete_container, config.id)
+    from wherry.engine.locked import container_event
+
+    state.add_container(config, ContainerState(), container_event(config, "create"))
+    state.clear_intent(intent)
+    runtime.publish()
+
+
+def _check_cid_file(spec: ContainerSpec) -> None:
+    if spec.cid_file and os.path.exists(spec.cid_file) and os.path.getsize(spec.cid_file):
+        raise InvalidArgument(
+            f"container id file exists. Ensure another container is not using it or delete {spec.cid_file}"
+        )
+
+
+def _write_cid_file(runtime: Runtime, config: ContainerConfig) -> None:
+    from wherry.engine.remove import remove
+
+    try:
+        with open(config.cid_file, "w", encoding="ascii") as file:
+            file.write(config.id)
+    except OSError as error:
+        remove(runtime, config.id)
+        raise from_os_error(error, "failed to create container ID file") from None
+    log.debug(f"wrote container id to {config.cid_file}")
