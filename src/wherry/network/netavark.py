@@ -1,0 +1,394 @@
+"""The netavark driver: bridges, veths, addresses and firewall rules by the program Podman uses.
+
+Setting up takes netavark some 20 ms, so :meth:`NetavarkDriver.begin` only starts it and the caller does something else
+meanwhile.  Tearing down takes it 130-160 ms, nearly all of it waiting for the kernel (one grace period per deleted
+interface and rule), so nobody waits for it:
+
+* without published ports and without DNS a container has nothing of its own outside its network namespace but the
+  lease (masquerading and forwarding rules belong to the subnet): dropping the namespace is all;
+* otherwise a small shell runs ``netavark teardown`` in the background on a second mount of the namespace.  What it is to
+  do is written down first, so that a crash loses nothing (:meth:`NetavarkDriver.settle`).
+
+netavark 1.x expects its caller to run one at a time; a flock on the run directory sees to that.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+
+from wherry.errors import NoSuchNetwork, Unavailable, WherryError
+from wherry.model import jsontext
+from wherry.model.network import NetworkStatus
+from wherry.network.definitions import Definitions
+from wherry.network.leases import Leases
+from wherry.network.protocol import AttachRequest
+from wherry.sys import log
+from wherry.sys.files import atomic_write, make_dirs, read_bytes
+from wherry.sys.processes import spawn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+    from typing import Any
+
+    from wherry.config.settings import Settings
+    from wherry.model.network import Network
+
+#: netavark lock, netavark, config directory, request file, namespace mount. Removes the latter two when it is done.
+_TEARDOWN = 'flock "$1" "$2" --config "$3" teardown "$5" <"$4" >/dev/null 2>&1; umount -l "$5"; rm -f "$5" "$4"'
+#: Seconds after which a teardown's process is taken for dead.
+_ABANDONED = 15.0
+
+
+class NetavarkDriver:
+    """Drives netavark; one per runtime."""
+
+    name = "netavark"
+
+    def __init__(self, settings: Settings, run_dir: str) -> None:
+        self._settings = settings
+        self._directory = run_dir
+        self._pending = run_dir + "/teardown"
+        self._lock = run_dir + "/netavark.lock"
+        self._leases = Leases(run_dir)
+        network = settings.network
+        self._definitions = Definitions(network.network_config_dir, network.default_network, network.default_subnet)
+        self._program = ""
+
+    # -- attaching -----------------------------------------------------------------------------------------------
+
+    def begin(self, request: AttachRequest) -> PendingSetup:
+        """Lease addresses and start netavark. Raises ``NoSuchNetwork``, ``Unavailable``, ``WherryError``."""
+        networks = {name: self._definitions.get(name) for name in request.networks}
+        program = self._find_program()
+        self.settle(request)
+        addresses = self._leases.lease(request.container_id, networks, request.networks)
+        try:
+            return PendingSetup(self, request, self._document(request, networks, addresses), program)
+        except BaseException:
+            self._leases.release(request.container_id)
+            raise
+
+    def _document(
+        self, request: AttachRequest, networks: Mapping[str, Network], addresses: Mapping[str, list[str]]
+    ) -> dict[str, Any]:
+        """What netavark reads on standard input."""
+        options = {}
+        for number, (name, wanted) in enumerate(request.networks.items()):
+            entry = wanted.replace(
+                static_ips=addresses[name],
+                interface_name=wanted.interface_name or f"eth{number}",
+                aliases=[*wanted.aliases, request.container_id[:12]],
+            ).to_json()
+            options[name] = entry
+        document: dict[str, Any] = {
+            "container_id": request.container_id,
+            "container_name": request.container_name,
+            "networks": options,
+            "network_info": {name: _complete(network) for name, network in networks.items()},
+        }
+        if request.port_mappings:
+            document["port_mappings"] = [
+                {
+                    "host_ip": mapping.host_ip,
+                    "container_port": mapping.container_port,
+                    "host_port": mapping.host_port,
+                    "range": mapping.range or 1,
+                    "protocol": mapping.protocol,
+                }
+                for mapping in request.port_mappings
+            ]
+        if request.dns_servers:
+            document["dns_servers"] = list(request.dns_servers)
+        return document
+
+    def _find_program(self) -> str:
+        if not self._program:
+            from wherry.config.helpers import find
+
+            self._program = find(self._settings, "netavark")
+            if not self._program:
+                raise Unavailable(
+                    "could not find netavark: exec: \"netavark\": executable file not found in "
+                    f"[{' '.join(self._settings.engine.helper_binaries_dir)}]",
+                    hint="install netavark, or use --network none or --network host",
+                )
+        return self._program
+
+    def arguments(self, program: str, action: str, namespace: str) -> list[str]:
+        words = [program, "--config", self._directory]
+        aardvark = self._aardvark()
+        if aardvark:
+            words += ["--aardvark-binary", aardvark]
+        return [*words, action, namespace]
+
+    def _aardvark(self) -> str:
+        from wherry.config.helpers import find
+
+        return find(self._settings, "aardvark-dns")
+
+    def lock(self) -> int:
+        """Wait for netavark's turn; closing the descriptor ends it."""
+        make_dirs(self._directory)
+        fd = os.open(self._lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        return fd
+
+    def release(self, container: str) -> None:
+        self._leases.release(container)
+
+    # -- detaching -----------------------------------------------------------------------------------------------
+
+    def detach(self, request: AttachRequest) -> None:
+        """Release leases at once; rules and names of the container go in the background."""
+        held = self._leases.of(request.container_id)
+        if request.status and os.path.exists(request.net_ns):
+            networks = self._known(request)
+            if request.port_mappings or any(network.dns_enabled for network in networks.values()):
+                addresses = {
+                    name: held.get(name) or _addresses(request.status.get(name)) for name in networks
+                }
+                wanted = request.replace(networks={name: request.networks[name] for name in networks})
+                self._teardown(request, self._document(wanted, networks, addresses))
+        self._leases.release(request.container_id)
+
+    def _known(self, request: AttachRequest) -> dict[str, Network]:
+        """The networks of the request that still exist."""
+        found = {}
+        for name in request.networks:
+            try:
+                found[name] = self._definitions.get(name)
+            except NoSuchNetwork:
+                log.warning(f"network {name} of container {request.container_id} no longer exists")
+        return found
+
+    def _teardown(self, request: AttachRequest, document: dict[str, Any]) -> None:
+        from wherry.sys.mounts import bind
+
+        try:
+            program = self._find_program()
+        except Unavailable as error:
+            log.warning(f"rules of container {request.container_id} stay: {error}")
+            return
+        make_dirs(self._pending)
+        namespace = f"{self._pending}/{request.container_id}"
+        intent = namespace + ".json"
+        os.close(os.open(namespace, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        bind(request.net_ns, namespace)
+        atomic_write(intent, jsontext.dumps(document).encode(), sync=False)
+        self._run_teardown(program, intent, namespace)
+
+    def _run_teardown(self, program: str, intent: str, namespace: str) -> int:
+        words = ["/bin/sh", "-c", _TEARDOWN, "sh", self._lock, program, self._directory, intent, namespace]
+        with open(os.devnull, "r+b") as null:
+            return spawn(
+                words,
+                env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+                fds={0: null.fileno(), 1: null.fileno(), 2: null.fileno()},
+                new_session=True,
+            )
+
+    def settle(self, request: AttachRequest | None = None) -> None:
+        """Wait for teardowns under way that concern the request's ports; do again those whose process died."""
+        try:
+            names = [name for name in os.listdir(self._pending) if name.endswith(".json")]
+        except FileNotFoundError:
+            return
+        ports = set() if request is None else _ports(request.port_mappings)
+        for name in names:
+            path = f"{self._pending}/{name}"
+            try:
+                age = time.time() - os.stat(path).st_mtime
+                other = jsontext.loads(read_bytes(path))
+            except (FileNotFoundError, jsontext.JSONError):
+                continue
+            overlaps = bool(ports & _document_ports(other))
+            if age > _ABANDONED:
+                self._run_teardown(self._find_program(), path, path.removesuffix(".json"))
+            if overlaps or request is None:
+                _wait_for_removal(path)
+
+    # -- checking ------------------------------------------------------------------------------------------------
+
+    def check(self, alive: Collection[str]) -> list[str]:
+        """Leases of containers that do not run, and teardowns nobody finished."""
+        found = [
+            f"container {holder[:12]} has an address lease but does not run"
+            for holder in sorted(self._leases.holders() - set(alive))
+        ]
+        try:
+            for name in os.listdir(self._pending):
+                path = f"{self._pending}/{name}"
+                if name.endswith(".json") and time.time() - os.stat(path).st_mtime > _ABANDONED:
+                    found.append(f"the network of container {name[:12]} was not taken down")
+        except FileNotFoundError:
+            pass
+        return found
+
+    def repair(self, alive: Collection[str]) -> None:
+        """End stale leases, finish teardowns, and remove bridges and rules of networks nobody is attached to."""
+        for holder in self._leases.holders() - set(alive):
+            self._leases.release(holder)
+        self.settle()
+        used = self._leases.networks_in_use()
+        for network in self._definitions.list():
+            bridge = network.network_interface
+            if network.name not in used and network.driver == "bridge" and os.path.exists(f"/sys/class/net/{bridge}"):
+                if _has_ports(bridge):
+                    continue        # another engine's containers are on it
+                self._remove_bridge(network)
+
+    def _remove_bridge(self, network: Network) -> None:
+        """netavark removes bridge and subnet rules with a network's last container, so give it one and take it away."""
+        from wherry.model.network import NetworkOptions
+        from wherry.sys.namespaces import create_netns, remove_netns
+        from wherry.sys.processes import run
+
+        identity = "0" * 64
+        namespace = f"{self._directory}/last"
+        create_netns(namespace)
+        request = AttachRequest(container_id=identity, net_ns=namespace, networks={network.name: NetworkOptions()})
+        try:
+            pending = self.begin(request)
+            pending.result()
+            turn = self.lock()
+            try:
+                document = jsontext.dumps(pending.document).encode()
+                run(self.arguments(self._find_program(), "teardown", namespace), input=document, timeout=60)
+            finally:
+                os.close(turn)
+        except WherryError as error:
+            log.warning(f"removing bridge {network.network_interface}: {error}")
+        finally:
+            self._leases.release(identity)
+            remove_netns(namespace)
+
+
+class PendingSetup:
+    """netavark at work on one container."""
+
+    def __init__(
+        self, driver: NetavarkDriver, request: AttachRequest, document: dict[str, Any], program: str
+    ) -> None:
+        self._driver = driver
+        self._request = request
+        self.document = document
+        self._turn = driver.lock()
+        try:
+            self._pid, self._output = _start(
+                driver.arguments(program, "setup", request.net_ns), jsontext.dumps(document).encode()
+            )
+        except BaseException:
+            os.close(self._turn)
+            raise
+
+    def result(self) -> dict[str, NetworkStatus]:
+        """Wait; returns network -> status. Raises ``WherryError`` with netavark's words, leases returned."""
+        data = b""
+        while chunk := os.read(self._output, 65536):
+            data += chunk
+        os.close(self._output)
+        _pid, status = os.waitpid(self._pid, 0)
+        os.close(self._turn)
+        if status == 0:
+            try:
+                return {name: NetworkStatus.from_json(block) for name, block in jsontext.loads(data).items()}
+            except (jsontext.JSONError, AttributeError):
+                status = -1
+        self._driver.release(self._request.container_id)
+        raise WherryError(f"netavark: {_error_text(data)}")
+
+    def cancel(self) -> None:
+        """Give up: wait, then undo."""
+        try:
+            status = self.result()
+        except WherryError:
+            return
+        self._driver.detach(self._request.replace(status=status))
+
+
+def _start(words: list[str], document: bytes) -> tuple[int, int]:
+    """Start netavark with *document* on its standard input; returns its pid and where to read what it says.
+
+    The document goes through an unlinked temporary in memory, so that it never blocks on a full pipe.
+    """
+    source = os.memfd_create("netavark")
+    try:
+        os.write(source, document)
+        os.lseek(source, 0, os.SEEK_SET)
+        read_end, write_end = os.pipe2(os.O_CLOEXEC)
+        try:
+            pid = spawn(
+                words,
+                env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+                fds={0: source, 1: write_end},
+            )
+        except BaseException:
+            os.close(read_end)
+            raise
+        finally:
+            os.close(write_end)
+    finally:
+        os.close(source)
+    return pid, read_end
+
+
+def _complete(network: Network) -> dict[str, Any]:
+    """A definition with the keys netavark insists on even when they are false."""
+    return {
+        "ipv6_enabled": False,
+        "internal": False,
+        "dns_enabled": False,
+        "ipam_options": {"driver": "host-local"},
+    } | network.to_json()
+
+
+def _error_text(data: bytes) -> str:
+    text = data.decode(errors="replace").strip()
+    try:
+        return str(jsontext.loads(text)["error"])
+    except (jsontext.JSONError, KeyError, TypeError):
+        return text or "it failed without saying why"
+
+
+def _addresses(status: NetworkStatus | None) -> list[str]:
+    if status is None:
+        return []
+    return [
+        address.ipnet.partition("/")[0]
+        for interface in status.interfaces.values()
+        for address in interface.subnets
+    ]
+
+
+def _ports(mappings: Collection[Any]) -> set[tuple[str, int]]:
+    return {
+        (protocol, mapping.host_port + offset)
+        for mapping in mappings
+        for protocol in mapping.protocol.split(",")
+        for offset in range(mapping.range or 1)
+    }
+
+
+def _document_ports(document: Mapping[str, Any]) -> set[tuple[str, int]]:
+    return {
+        (protocol, entry["host_port"] + offset)
+        for entry in document.get("port_mappings") or ()
+        for protocol in entry["protocol"].split(",")
+        for offset in range(entry.get("range") or 1)
+    }
+
+
+def _wait_for_removal(path: str, timeout: float = 10.0) -> None:
+    deadline = time.monotonic() + timeout
+    while os.path.exists(path) and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
+def _has_ports(bridge: str) -> bool:
+    try:
+        return bool(os.listdir(f"/sys/class/net/{bridge}/brif"))
+    except OSError:
+        return False

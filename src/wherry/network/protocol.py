@@ -1,0 +1,49 @@
+"""What the engine asks of a network driver."""
+
+from __future__ import annotations
+
+from wherry.model.network import NetworkOptions, NetworkStatus, PortMapping
+from wherry.model.record import EMPTY, Record, field
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+    from typing import Protocol
+
+    class Pending(Protocol):
+        """An attachment under way."""
+
+        def result(self) -> Mapping[str, NetworkStatus]:
+            """Wait for it; raises ``WherryError`` and leaves nothing behind when it failed."""
+
+        def cancel(self) -> None:
+            """Give up: wait for it and undo what it made."""
+
+    class Driver(Protocol):
+        """Connects network namespaces to networks.  Stateless but for its leases; safe in many processes at once."""
+
+        name: str
+
+        def begin(self, request: AttachRequest) -> Pending:
+            """Start attaching ``request.net_ns`` to every network of the request."""
+
+        def detach(self, request: AttachRequest) -> None:
+            """Undo an attachment: addresses, rules, names. Idempotent; also after a crash half-way or a reboot."""
+
+        def check(self, alive: Collection[str]) -> list[str]:
+            """What is left of containers that are not in *alive* (ids), one sentence each."""
+
+        def repair(self, alive: Collection[str]) -> None:
+            """Remove what :meth:`check` finds, and networks' interfaces that nobody uses."""
+
+
+class AttachRequest(Record):
+    """One container and the networks it joins."""
+
+    container_id: str = ""
+    container_name: str = ""
+    net_ns: str = ""                     # path of the network namespace
+    networks: Mapping[str, NetworkOptions] = field(default=EMPTY, table=NetworkOptions)
+    port_mappings: Sequence[PortMapping] = field(default=(), records=PortMapping)
+    dns_servers: Sequence[str] = ()
+    status: Mapping[str, NetworkStatus] = field(default=EMPTY, table=NetworkStatus)   # what attaching gave, to detach
