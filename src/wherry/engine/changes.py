@@ -72,7 +72,7 @@ def _label(config: dict[str, Any], text: str) -> None:
 
 
 def _expose(config: dict[str, Any], text: str) -> None:
-    ports = {word if "/" in word else f"{word}/tcp": {} for word in text.split()}
+    ports: dict[str, Any] = {word if "/" in word else f"{word}/tcp": {} for word in text.split()}
     config["ExposedPorts"] = {**(config.get("ExposedPorts") or {}), **ports}
 
 

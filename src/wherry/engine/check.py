@@ -43,7 +43,7 @@ def check(runtime: Runtime, *, quick: bool = False, repair: bool = False) -> lis
 
 def _storage(runtime: Runtime, quick: bool, repair: bool) -> list[Finding]:
     store = runtime.store
-    damages = store.check(quick=quick)
+    damages = store.check(full=not quick)
     left = {(damage.kind, damage.id) for damage in store.repair(damages)} if repair and damages else None
     return [
         Finding(

@@ -7,10 +7,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from wherry.engine.container_logs import ContainerLogs
     from wherry.engine.execs import ExecResult
     from wherry.engine.locked import LockedContainer
     from wherry.engine.runtime import Runtime
-    from wherry.logs.line import LogStream
     from wherry.model.container import ContainerConfig, ContainerState
     from wherry.oci.attach import Attachment
 
@@ -88,9 +88,9 @@ class Container:
     def kill(self, signal: int | str = "KILL") -> None:
         """Send a signal, by number or name. Raises ``StateError`` if the container does not run."""
         from wherry.engine.stop import kill
-        from wherry.spec.signals import parse_signal
+        from wherry.spec.signals import parse
 
-        kill(self._runtime, self.id, signal if isinstance(signal, int) else parse_signal(signal))
+        kill(self._runtime, self.id, signal if isinstance(signal, int) else parse(signal))
 
     def pause(self) -> None:
         """Freeze every process. Raises ``StateError``."""
@@ -177,7 +177,7 @@ class Container:
         tail: int = -1,
         since: str = "",
         until: str = "",
-    ) -> LogStream:
+    ) -> ContainerLogs:
         """The log, line by line, each with ``time_ns``, ``stream`` ("stdout" or "stderr") and ``text`` (str).
 
         *since* and *until* take what ``wherry logs`` takes; *tail* is a number of lines, -1 all.

@@ -2,28 +2,58 @@
 
 from __future__ import annotations
 
+from wherry.model.record import Record
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from wherry.engine.runtime import Runtime
     from wherry.logs.line import LogStream
 
 
+class LogLine(Record):
+    """One line: when it was written (ns since the epoch), to which stream, and its text without the newline."""
+
+    time_ns: int = 0
+    stream: str = ""
+    text: str = ""
+
+
+class ContainerLogs:
+    """An iterator over :class:`LogLine`; close it when you stop before the end."""
+
+    def __init__(self, stream: LogStream) -> None:
+        self.raw = stream
+
+    def __iter__(self) -> Iterator[LogLine]:
+        for line in self.raw:
+            yield LogLine(time_ns=line.time_ns, stream=line.stream, text=line.text.decode(errors="surrogateescape"))
+
+    def close(self) -> None:
+        self.raw.close()
+
+
 def open_logs(
     runtime: Runtime, identity: str, *, follow: bool = False, tail: int = -1, since: str = "", until: str = ""
-) -> LogStream:
+) -> ContainerLogs:
     """The container's log from its driver. Raises ``WherryError`` for drivers that keep none."""
-    from wherry.logs.options import LogOptions
-    from wherry.logs.read import read
-    from wherry.model.timespec import parse_since, parse_until
+    from wherry.logs.line import LogOptions
+    from wherry.logs.reader import read
+    from wherry.model.timespec import parse_range
 
-    config = runtime.state.container_config(identity)
-    options = LogOptions(
-        since_ns=parse_since(since) if since else 0,
-        until_ns=parse_until(until) if until else 0,
-        tail=tail,
-        follow=follow,
+    config, state = runtime.state.container(identity)
+    since_ns, until_ns = parse_range(since, until)
+    options = LogOptions(since_ns=since_ns, until_ns=until_ns, tail=tail, follow=follow)
+    stream = read(
+        config.log_driver,
+        config.log_path,
+        container_id=identity,
+        options=options,
+        finished=lambda: not running(runtime, identity),
+        pid=state.conmon_pid if follow else 0,
     )
-    return read(config.log_driver, config.log_path, identity, options, finished=lambda: not running(runtime, identity))
+    return ContainerLogs(stream)
 
 
 def running(runtime: Runtime, identity: str) -> bool:

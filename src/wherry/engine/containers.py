@@ -6,6 +6,7 @@ from wherry.engine.container import Container
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from builtins import list as List
     from collections.abc import Mapping, Sequence
     from typing import Any
 
@@ -27,10 +28,13 @@ class ContainerCollection:
         *options* are the keywords of the option table (``name=``, ``network=``, ``ports=``, ``volumes=``,
         ``environment=``, ``labels=``, ``memory=``, ...); see ``wherry create --help`` for what each means.
         """
-        from wherry.spec.keywords import from_keywords
+        return self.create_from_spec(self._spec(image, command, options))
 
-        words = command.split() if isinstance(command, str) else list(command)
-        return self.create_from_spec(from_keywords(image=image, command=words, **options))
+    def _spec(self, image: str, command: Sequence[str] | str, options: Mapping[str, Any]) -> ContainerSpec:
+        from wherry.config.environment import environ
+        from wherry.spec.parse_keywords import from_keywords
+
+        return from_keywords(image, command, environ=environ(), **options)
 
     def create_from_spec(self, spec: ContainerSpec) -> Container:
         """Create a container from a parsed spec (what the command line and the service do)."""
@@ -53,13 +57,10 @@ class ContainerCollection:
         ``remove=True`` nothing of it stays.  For a container that goes on running use :meth:`start_detached`.
         """
         from wherry.engine.foreground import run_captured
-        from wherry.spec.keywords import from_keywords
 
-        words = command.split() if isinstance(command, str) else list(command)
         if input is not None:
             options.setdefault("interactive", True)
-        spec = from_keywords(image=image, command=words, **options)
-        return run_captured(self._runtime, spec, input, timeout)
+        return run_captured(self._runtime, self._spec(image, command, options), input, timeout)
 
     def start_detached(self, image: str, command: Sequence[str] | str = (), **options: Any) -> Container:
         """Create and start a container that goes on running by itself."""
@@ -80,13 +81,13 @@ class ContainerCollection:
     def exists(self, text: str) -> bool:
         return self._runtime.state.has_container(text)
 
-    def list(self, *, all: bool = False, filters: Mapping[str, Sequence[str]] | None = None) -> list[Summary]:
+    def list(self, *, all: bool = False, filters: Mapping[str, Sequence[str]] | None = None) -> List[Summary]:
         """Summaries of running (with *all* of all) containers, oldest first; *filters* as for ``wherry ps``."""
         from wherry.engine.listing import listing
 
         return listing(self._runtime, all=all, filters=filters or {})
 
-    def prune(self, filters: Mapping[str, Sequence[str]] | None = None) -> list[str]:
+    def prune(self, filters: Mapping[str, Sequence[str]] | None = None) -> List[str]:
         """Remove every container that does not run (created, exited); returns their ids."""
         from wherry.engine.prune import prune
 

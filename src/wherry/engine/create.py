@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 
+from wherry.engine.exit_command import exit_command
 from wherry.engine.undo import Undo
 from wherry.errors import AlreadyExists, InvalidArgument, NameInUse, NoSuchContainer, Unsupported, from_os_error
 from wherry.model.container import ContainerConfig, ContainerState
 from wherry.model.ids import check_name, generate_id
 from wherry.model.names import random_name
+from wherry.model.timestamps import now
 from wherry.sys import log
 
 TYPE_CHECKING = False
@@ -16,7 +18,8 @@ if TYPE_CHECKING:
     from wherry.engine.runtime import Runtime
     from wherry.registry.progress import Reporter
     from wherry.spec.container_spec import ContainerSpec
-    from wherry.spec.facts import ImageFacts
+    from wherry.spec.host import ImageFacts
+    from wherry.storage.records import ImageRecord
 
 
 def create(runtime: Runtime, spec: ContainerSpec, reporter: Reporter | None = None) -> ContainerConfig:
@@ -43,7 +46,7 @@ def create(runtime: Runtime, spec: ContainerSpec, reporter: Reporter | None = No
 
 
 def _refuse_unsupported(spec: ContainerSpec) -> None:
-    from wherry.engine.unsupported import unsupported
+    from wherry.spec.unsupported import unsupported
 
     for flag, reason in unsupported(spec):
         raise Unsupported(f"{flag}: {reason}: not yet implemented")
@@ -53,7 +56,7 @@ def image_facts(runtime: Runtime, spec: ContainerSpec, reporter: Reporter | None
     """The image of *spec*, pulled if need be, as the facts resolving needs. Raises ``NoSuchImage`` and registry errors."""
     from wherry.engine import image_lookup
     from wherry.errors import NoSuchImage
-    from wherry.spec.facts import ImageFacts
+    from wherry.spec.host import ImageFacts
 
     policy = spec.pull or runtime.settings.engine.pull_policy
     try:
@@ -66,11 +69,15 @@ def image_facts(runtime: Runtime, spec: ContainerSpec, reporter: Reporter | None
     if name == record.id or record.id.startswith(name):
         name = record.names[0] if record.names else record.id
     return ImageFacts(
-        id=record.id, name=name, reference=spec.image, config=runtime.store.image_config(record.id), digest=record.digest
+        id=record.id,
+        name=name,
+        raw_name=spec.image,
+        digest=record.digest,
+        document=runtime.store.image_config(record.id),
     )
 
 
-def _pull(runtime: Runtime, spec: ContainerSpec, policy: str, reporter: Reporter | None) -> object:
+def _pull(runtime: Runtime, spec: ContainerSpec, policy: str, reporter: Reporter | None) -> ImageRecord:
     from wherry.engine.image_pull import PullOptions, pull
     from wherry.registry.progress import Reporter
 
@@ -134,14 +141,42 @@ def name_in_use(name: str, identity: str) -> NameInUse:
 
 
 def _resolve(runtime: Runtime, spec: ContainerSpec, image: ImageFacts | None, name: str) -> ContainerConfig:
-    from wherry.engine.host_facts import Lookup, host_facts
+    from wherry.engine.host import EngineLookup, host_facts
     from wherry.spec.resolve import resolve
 
     identity = generate_id()
+    warnings: list[str] = []
     config = resolve(
-        spec, image, runtime.settings, host_facts(runtime), id=identity, name=name, lookup=Lookup(runtime)
+        spec,
+        image,
+        runtime.settings,
+        host_facts(runtime),
+        id=identity,
+        name=name,
+        lookup=EngineLookup(runtime),
+        created_time=now(),
+        warnings=warnings,
     )
-    return config
+    for warning in warnings:
+        log.warning(warning)
+    return _placed(runtime, config)
+
+
+def _placed(runtime: Runtime, config: ContainerConfig) -> ContainerConfig:
+    """*config* with what only the engine knows: directories, log file, OCI runtime."""
+    directory = runtime.store.container_dir(config.id)
+    log_path = config.log_path
+    if config.log_driver in ("k8s-file", "json-file"):
+        if not log_path or os.path.isdir(log_path):
+            log_path = f"{log_path}/{config.id}/ctr.log" if log_path else f"{directory}/ctr.log"
+    changes: dict[str, object] = {
+        "static_dir": directory,
+        "log_path": log_path,
+        "runtime": runtime.oci_runtime(runtime.settings.options.runtime).name,
+        "volatile": config.auto_remove,
+        "exit_command": exit_command(runtime, config.id),
+    }
+    return config.replace(**changes)
 
 
 def _store(runtime: Runtime, config: ContainerConfig, undo: Undo) -> None:
@@ -162,6 +197,10 @@ def _store(runtime: Runtime, config: ContainerConfig, undo: Undo) -> None:
         undo.push("creating container storage", store.delete_container, config.id)
     from wherry.engine.locked import container_event
 
+    if config.named_volumes:
+        from wherry.engine.volumes import ensure
+
+        ensure(runtime, config, undo)
     state.add_container(config, ContainerState(), container_event(config, "create"))
     state.clear_intent(intent)
     runtime.publish()

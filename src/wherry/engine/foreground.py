@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from wherry.engine.deadline import Deadline
 from wherry.engine.exits import after_exit, restart_after
 from wherry.engine.owner import Ownership
+from wherry.engine.signals import send_to_process
 from wherry.errors import NoSuchContainer, NoSuchExitCode, TimedOut
 from wherry.model.record import Record
-from wherry.sys.processes import wait_gone
+from wherry.oci.exits import ExitWatch
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from wherry.engine.locked import LockedContainer
     from wherry.engine.runtime import Runtime
     from wherry.model.container import ContainerConfig
     from wherry.oci.attach import Attachment
@@ -57,7 +60,7 @@ def run_attached(
             streams.stdout,
             streams.stderr,
             detach_keys=streams.detach_keys,
-            tty=streams.terminal,
+            terminal=streams.stdin if streams.terminal else None,
         )
 
     return _run(runtime, config, drive, started)
@@ -71,18 +74,20 @@ def run_captured(
 
     config = create(runtime, spec)
     output: list[bytes] = [b"", b""]
+    process: list[int] = [0, 0]
 
     def drive(attachment: Attachment) -> str:
-        output[0], output[1] = attachment.collect(input, timeout=timeout)
+        with deadline:
+            output[0], output[1] = attachment.collect(input if input is not None else b"")
         return "closed"
 
-    try:
-        code = _run(runtime, config, drive, None)
-    except TimedOut:
-        from wherry.engine.stop import stop
+    def started(pid: int, start: int) -> None:
+        process[:] = [pid, start]
 
-        stop(runtime, config.id, 0)
-        raise
+    deadline = Deadline(timeout, lambda: send_to_process(process[0], process[1], 9))
+    code = _run(runtime, config, drive, started)
+    if deadline.passed:
+        raise TimedOut(f"container {config.id} did not end within {timeout:g} seconds and was killed")
     return RunResult(
         container_id=config.id,
         exit_code=int(code),
@@ -111,6 +116,7 @@ def _run(
                 attachment = connect(held)
                 launch(held)
                 pid, start = held.state.pid, held.state.pid_start
+                watch = exit_watch(held)
         except BaseException:
             _discard(runtime, config)
             raise
@@ -119,10 +125,26 @@ def _run(
         try:
             if drive(attachment) == DETACHED:
                 return DETACHED
+            watch.wait()
         finally:
             attachment.close()
-        wait_gone(pid, start)
+            watch.close()
         return _finish(runtime, identity)
+
+
+def exit_watch(held: LockedContainer) -> ExitWatch:
+    """What to wait on for the end of a container that runs."""
+    state = held.state
+    return ExitWatch(
+        held.runtime.paths.exits,
+        held.id,
+        held.config.static_dir,
+        pid=state.pid,
+        pid_start=state.pid_start,
+        conmon_pid=state.conmon_pid,
+        conmon_start=state.conmon_start,
+        persist_dir=f"{held.runtime.paths.persist}/{held.id}",
+    )
 
 
 def _finish(runtime: Runtime, identity: str) -> int:

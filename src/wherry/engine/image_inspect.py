@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wherry.engine.graph_data import layer_data
 from wherry.model import reference as references
 from wherry.model.record import EMPTY
 
@@ -43,7 +44,7 @@ def inspect(runtime: Runtime, record: ImageRecord) -> dict[str, Any]:
         "VirtualSize": size,
         "GraphDriver": {
             "Name": runtime.settings.storage.driver,
-            "Data": dict(store.layer_graph_data(record.layer)) if record.layer else {},
+            "Data": layer_data(runtime, record.layer) if record.layer else {},
         },
         "RootFS": {"Type": "layers", "Layers": list((config.get("rootfs") or EMPTY).get("diff_ids") or ())},
         "Labels": inner.get("Labels"),

@@ -12,7 +12,7 @@ from wherry.model.timestamps import now_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from wherry.config.registries import Registries
     from wherry.engine.runtime import Runtime
@@ -157,7 +157,7 @@ def _platform(options: PullOptions) -> Platform:
     return host_platform().override(options.os, options.architecture, options.variant)
 
 
-def _presence(runtime: Runtime) -> object:
+def _presence(runtime: Runtime) -> Callable[[int, Sequence[str]], bool]:
     """A predicate for the source: is layer *index* of the chain *diff_ids* in the store already?"""
 
     def present(index: int, diff_ids: Sequence[str]) -> bool:
@@ -205,8 +205,8 @@ def store_image(runtime: Runtime, source: ImageSource, names: Sequence[str], rep
     return image
 
 
-def _image_event(what: str, image_id: str, name: str, **fields: str) -> Event:
-    return Event(id=image_id, name=name, type="image", status=what, time_ns=now_ns(), **fields)
+def _image_event(what: str, image_id: str, name: str, error: str = "") -> Event:
+    return Event(id=image_id, name=name, type="image", status=what, time_ns=now_ns(), error=error)
 
 
 def load(runtime: Runtime, path: str, reporter: Reporter) -> list[str]:

@@ -10,6 +10,7 @@ from wherry.model.timestamps import now_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from builtins import list as List
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
@@ -33,7 +34,7 @@ class ImageCollection:
         """Is there an image with this name or id?"""
         return image_lookup.exists(self._runtime.store, text)
 
-    def list(self, *, all: bool = False, filters: Mapping[str, Sequence[str]] | None = None) -> list[Image]:
+    def list(self, *, all: bool = False, filters: Mapping[str, Sequence[str]] | None = None) -> List[Image]:
         """Images of the store, newest first; *filters* as ``wherry images --filter`` takes them, by key.
 
         Without *all*, intermediate images (nameless and parent of another) are left out.
@@ -67,7 +68,7 @@ class ImageCollection:
         record = pull(self._runtime, name, PullOptions(policy=policy, **options), as_reporter(progress))
         return Image(self._runtime, record, name)
 
-    def load(self, path: str, *, progress: Reporter | Callable[[str], object] | None = None) -> list[str]:
+    def load(self, path: str, *, progress: Reporter | Callable[[str], object] | None = None) -> List[str]:
         """Load the archive (docker-archive, oci-archive) or directory (oci, dir) at *path*; returns the names."""
         from wherry.engine.image_pull import load
         from wherry.registry.progress import as_reporter
@@ -102,7 +103,7 @@ class ImageCollection:
         )
         return Image(self._runtime, record, name)
 
-    def remove(self, text: str, *, force: bool = False) -> list[str]:
+    def remove(self, text: str, *, force: bool = False) -> List[str]:
         """Remove an image, or one of its names if it has more. Returns ``Untagged:``/``Deleted:`` lines.
 
         With *force* containers that use it are removed too.  Raises ``ImageInUse``, ``NoSuchImage``, ``InUse`` when an
@@ -122,7 +123,7 @@ class ImageCollection:
             )
         return self._delete(record, force)
 
-    def _delete(self, record: ImageRecord, force: bool) -> list[str]:
+    def _delete(self, record: ImageRecord, force: bool) -> List[str]:
         store = self._runtime.store
         if force:
             self._remove_containers_of(record.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from wherry.engine.graph_data import driver_status
 from wherry.model import status
 from wherry.sys import capabilities, cgroups, features
 from wherry.sys.files import try_read_text
@@ -158,8 +159,8 @@ def _oci_runtime(runtime: Runtime) -> dict[str, str]:
     }
     from wherry.oci.choose import choose
 
-    explanation = choose(runtime.settings, "").explanation
-    return data | ({"explanation": explanation} if explanation else {})
+    choice = choose(runtime.settings.engine, runtime.settings.options.runtime)
+    return data | ({"explanation": choice.explanation} if choice.fallback else {})
 
 
 def _missing(runtime: Runtime) -> dict[str, str]:
@@ -240,7 +241,7 @@ def _store(runtime: Runtime) -> dict[str, Any]:
         "graphRoot": storage.graph_root,
         "graphRootAllocated": allocated,
         "graphRootUsed": used,
-        "graphStatus": runtime.store.driver_status(),
+        "graphStatus": driver_status(runtime),
         "imageCopyTmpDir": runtime.settings.engine.image_copy_tmp_dir,
         "imageStore": {"number": len(runtime.store.images())},
         "runRoot": storage.run_root,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wherry.engine.graph_data import container_data
 from wherry.engine.inspect_host import host_config
 from wherry.engine.inspect_network import network_settings
 from wherry.model import status
@@ -72,7 +73,7 @@ def inspect(runtime: Runtime, identity: str, *, size: bool = False) -> dict[str,
         "KubeExitCodePropagation": "invalid",
         "lockNumber": 0,
         "Config": _config(config, process),
-        "HostConfig": host_config(config, state),
+        "HostConfig": host_config(runtime, config, state),
         "UseImageHosts": config.use_image_hosts,
         "UseImageHostname": config.use_image_hostname,
     }
@@ -130,7 +131,7 @@ def _capabilities(process: Mapping[str, Any], which: str) -> list[str]:
 def _graph_driver(runtime: Runtime, config: ContainerConfig, state: ContainerState) -> dict[str, Any]:
     if config.rootfs:
         return {"Name": runtime.settings.storage.driver, "Data": {}}
-    data = dict(runtime.store.container_graph_data(config.id))
+    data = container_data(runtime, config.id)
     if state.mounted:
         data["MergedDir"] = state.mount_point
     return {"Name": runtime.settings.storage.driver, "Data": data}
@@ -264,6 +265,6 @@ def _config(config: ContainerConfig, process: Mapping[str, Any]) -> dict[str, An
 
 
 def _signal_name(number: int) -> str:
-    from wherry.spec.signals import signal_name
+    from wherry.spec.signals import name
 
-    return signal_name(number)
+    return name(number)

@@ -10,19 +10,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from wherry.engine.runtime import Runtime
     from wherry.model.container import ContainerConfig, ContainerState
 
 ANNOTATION = "io.podman.annotations."
 
 
-def host_config(config: ContainerConfig, state: ContainerState) -> dict[str, Any]:
+def host_config(runtime: Runtime, config: ContainerConfig, state: ContainerState) -> dict[str, Any]:
     """Everything Docker's HostConfig knows, in Podman's shape (``InspectContainerHostConfig``)."""
     spec = config.spec
     process = spec.get("process") or EMPTY
     linux = spec.get("linux") or EMPTY
     annotations = spec.get("annotations") or EMPTY
     bounding = set((process.get("capabilities") or EMPTY).get("bounding") or ())
-    added, dropped = _capability_changes(config, bounding)
+    added, dropped = _capability_changes(runtime, config, bounding)
     data: dict[str, Any] = {
         "Binds": _binds(config),
         "CgroupManager": config.cgroup_manager,
@@ -91,13 +92,13 @@ def host_config(config: ContainerConfig, state: ContainerState) -> dict[str, Any
     return data
 
 
-def _capability_changes(config: ContainerConfig, bounding: set[str]) -> tuple[list[str], list[str]]:
-    """Added and dropped capabilities, relative to the default list."""
-    from wherry.spec.security import DEFAULT_CAPABILITIES
-
+def _capability_changes(
+    runtime: Runtime, config: ContainerConfig, bounding: set[str]
+) -> tuple[list[str], list[str]]:
+    """Added and dropped capabilities, relative to the configured default list."""
     if config.privileged:
         return [], []
-    default = set(DEFAULT_CAPABILITIES)
+    default = {f"CAP_{name.removeprefix('CAP_')}" for name in runtime.settings.containers.default_capabilities}
     return sorted(bounding - default), sorted(default - bounding)
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from wherry.engine.locked import LockedContainer
     from wherry.engine.runtime import Runtime
     from wherry.model.network import NetworkStatus
+    from wherry.network.definitions import Definitions
     from wherry.network.protocol import AttachRequest, Driver, Pending
 
 
@@ -33,6 +34,11 @@ class Networking:
 
             self._driver = choose(self._runtime.settings, self._runtime.paths.networks)
         return self._driver
+
+    @property
+    def definitions(self) -> Definitions:
+        """The networks that are defined."""
+        return self.driver.definitions
 
     # -- namespace and attachment --------------------------------------------------------------------------------
 

@@ -81,34 +81,33 @@ def _owner_died(held: LockedContainer) -> None:
 
 def _check_process(held: LockedContainer) -> None:
     """Has the container's process ended without anybody recording it?"""
-    from wherry.oci.exits import read_exit
+    from wherry.engine.foreground import exit_watch
 
     state = held.state
-    seen = read_exit(held.runtime.paths.exits, held.id)
-    if seen is None:
-        if is_alive(state.pid, state.pid_start):
-            return
-        from wherry.oci.exits import wait_exit
-
-        # The process is gone and conmon is about to write the exit file, unless it was killed as well.
-        seen = wait_exit(
-            held.runtime.paths.exits, held.id, state.pid, state.pid_start, state.conmon_pid, state.conmon_start
-        )
+    with exit_watch(held) as watch:
+        seen = watch.read()
+        if seen is None:
+            if is_alive(state.pid, state.pid_start):
+                return
+            # The process is gone and conmon is about to write the exit file, unless it was killed as well.
+            seen = watch.wait()
     record_exit(held, seen)
 
 
 def record_exit(held: LockedContainer, seen: Exit | None) -> None:
     """Store that the process ended: state ``stopped``, exit code, ``died`` event. *seen* is None if nobody saw it."""
     state = held.state
-    if state.status == status.CREATED and seen is None and not state.started_time:
+    lost = seen is None or seen.lost
+    if state.status == status.CREATED and lost:
         state.error = "the container's process vanished before it was started"
     held.move(status.EXIT)
     state.exited = True
-    state.exit_code = LOST_EXIT_CODE if seen is None else seen.code
+    # conmon writes -1 when its timeout ended the container; a shell shows that as 255.
+    state.exit_code = LOST_EXIT_CODE if seen is None or lost else seen.code & 0xFF
     finished = now_ns() if seen is None else seen.time_ns
     state.finished_time = format_ns(finished)
     state.oom_killed = seen is not None and seen.oom
-    if seen is None:
+    if lost:
         log.warning(
             f"container {held.id} conmon exited prematurely, exit code could not be retrieved: conmon process killed"
         )

@@ -102,6 +102,8 @@ def _remove_image(held: LockedContainer) -> None:
 
 
 def _remove_anonymous_volumes(held: LockedContainer) -> None:
+    from wherry.engine.volumes import remove as remove_volume
+
     for volume in held.config.named_volumes:
         if volume.is_anonymous and not held.runtime.state.volume_users(volume.name):
-            held.runtime.state.remove_volume(volume.name)
+            remove_volume(held.runtime, volume.name)

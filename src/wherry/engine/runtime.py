@@ -12,7 +12,8 @@ from wherry.sys.locks import RankedLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable
+    from typing import Any, TypeVar
 
     from wherry.engine.container import Container
     from wherry.engine.containers import ContainerCollection
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from wherry.oci.runtime import OciRuntime
     from wherry.state.protocol import State
     from wherry.storage.store import Store
+
+    T = TypeVar("T")
 
 
 class Runtime:
@@ -125,9 +128,14 @@ class Runtime:
         if made is None:
             from wherry.oci.choose import choose
 
-            chosen = choose(self.settings, name)
-            if chosen.explanation:
-                log.once("debug", chosen.explanation)
+            options, engine = self.settings.options, self.settings.engine
+            chosen = choose(
+                engine,
+                name or options.runtime,
+                flags=options.runtime_flags,
+                systemd_cgroup=engine.cgroup_manager == "systemd",
+            )
+            log.once("info" if chosen.fallback else "debug", f"OCI runtime {chosen.explanation}")
             made = self._services[key] = chosen.runtime
         return made
 
@@ -135,18 +143,17 @@ class Runtime:
     def conmon_path(self) -> str:
         path: str | None = self._services.get("conmon")
         if path is None:
-            from wherry.config.helpers import find
-            from wherry.errors import Unavailable
+            from wherry.oci.choose import find_conmon
 
-            path = find(self.settings, "conmon")
-            if not path:
-                raise Unavailable(
-                    "could not find a working conmon binary (configured options: "
-                    f"[{' '.join(self.settings.engine.conmon_path)}]): invalid argument",
-                    hint="install conmon, or name it with --conmon or conmon_path in containers.conf",
-                )
-            self._services["conmon"] = path
+            path = self._services["conmon"] = find_conmon(self.settings.engine, self.settings.options.conmon)
         return path
+
+    def cached(self, key: str, make: Callable[[], T]) -> T:
+        """What *make* gives, made once for this runtime."""
+        if key not in self._services:
+            self._services[key] = make()
+        value: T = self._services[key]
+        return value
 
     # -- locks and events ----------------------------------------------------------------------------------------
 
@@ -171,10 +178,7 @@ class Runtime:
 
     def publish(self) -> None:
         """Hand committed events to the event backend. A crash in between loses none: the next publish sends them."""
-        pending = self.state.pending_events()
-        if pending:
-            self.publisher.publish([event for _sequence, event in pending])
-            self.state.forget_events(pending[-1][0])
+        self.state.drain_events(self.publisher.publish)
 
     # -- host ----------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,6 @@ upper half of a subnet while Podman starts at the bottom.
 from __future__ import annotations
 
 import os
-
 from _sqlite3 import IntegrityError, connect
 
 from wherry.errors import InvalidArgument, StateError, WherryError

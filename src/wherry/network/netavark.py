@@ -36,8 +36,11 @@ if TYPE_CHECKING:
     from wherry.config.settings import Settings
     from wherry.model.network import Network
 
-#: netavark lock, netavark, config directory, request file, namespace mount. Removes the latter two when it is done.
-_TEARDOWN = 'flock "$1" "$2" --config "$3" teardown "$5" <"$4" >/dev/null 2>&1; umount -l "$5"; rm -f "$5" "$4"'
+#: Arguments: lock file, request file, namespace mount, then the netavark command. Removes file and mount at the end.
+_TEARDOWN = (
+    'lock=$1 request=$2 namespace=$3; shift 3; flock "$lock" "$@" <"$request" >/dev/null 2>&1; '
+    'umount -l "$namespace"; rm -f "$namespace" "$request"'
+)
 #: Seconds after which a teardown's process is taken for dead.
 _ABANDONED = 15.0
 
@@ -52,23 +55,23 @@ class NetavarkDriver:
         self._directory = run_dir
         self._pending = run_dir + "/teardown"
         self._lock = run_dir + "/netavark.lock"
-        self._leases = Leases(run_dir)
+        self.leases = Leases(run_dir)
         network = settings.network
-        self._definitions = Definitions(network.network_config_dir, network.default_network, network.default_subnet)
+        self.definitions = Definitions(network.network_config_dir, network.default_network, network.default_subnet)
         self._program = ""
 
     # -- attaching -----------------------------------------------------------------------------------------------
 
     def begin(self, request: AttachRequest) -> PendingSetup:
         """Lease addresses and start netavark. Raises ``NoSuchNetwork``, ``Unavailable``, ``WherryError``."""
-        networks = {name: self._definitions.get(name) for name in request.networks}
+        networks = {name: self.definitions.get(name) for name in request.networks}
         program = self._find_program()
         self.settle(request)
-        addresses = self._leases.lease(request.container_id, networks, request.networks)
+        addresses = self.leases.lease(request.container_id, networks, request.networks)
         try:
             return PendingSetup(self, request, self._document(request, networks, addresses), program)
         except BaseException:
-            self._leases.release(request.container_id)
+            self.leases.release(request.container_id)
             raise
 
     def _document(
@@ -137,13 +140,13 @@ class NetavarkDriver:
         return fd
 
     def release(self, container: str) -> None:
-        self._leases.release(container)
+        self.leases.release(container)
 
     # -- detaching -----------------------------------------------------------------------------------------------
 
     def detach(self, request: AttachRequest) -> None:
         """Release leases at once; rules and names of the container go in the background."""
-        held = self._leases.of(request.container_id)
+        held = self.leases.of(request.container_id)
         if request.status and os.path.exists(request.net_ns):
             networks = self._known(request)
             if request.port_mappings or any(network.dns_enabled for network in networks.values()):
@@ -152,14 +155,14 @@ class NetavarkDriver:
                 }
                 wanted = request.replace(networks={name: request.networks[name] for name in networks})
                 self._teardown(request, self._document(wanted, networks, addresses))
-        self._leases.release(request.container_id)
+        self.leases.release(request.container_id)
 
     def _known(self, request: AttachRequest) -> dict[str, Network]:
         """The networks of the request that still exist."""
         found = {}
         for name in request.networks:
             try:
-                found[name] = self._definitions.get(name)
+                found[name] = self.definitions.get(name)
             except NoSuchNetwork:
                 log.warning(f"network {name} of container {request.container_id} no longer exists")
         return found
@@ -181,7 +184,8 @@ class NetavarkDriver:
         self._run_teardown(program, intent, namespace)
 
     def _run_teardown(self, program: str, intent: str, namespace: str) -> int:
-        words = ["/bin/sh", "-c", _TEARDOWN, "sh", self._lock, program, self._directory, intent, namespace]
+        words = ["/bin/sh", "-c", _TEARDOWN, "sh", self._lock, intent, namespace]
+        words += self.arguments(program, "teardown", namespace)
         with open(os.devnull, "r+b") as null:
             return spawn(
                 words,
@@ -216,7 +220,7 @@ class NetavarkDriver:
         """Leases of containers that do not run, and teardowns nobody finished."""
         found = [
             f"container {holder[:12]} has an address lease but does not run"
-            for holder in sorted(self._leases.holders() - set(alive))
+            for holder in sorted(self.leases.holders() - set(alive))
         ]
         try:
             for name in os.listdir(self._pending):
@@ -229,11 +233,11 @@ class NetavarkDriver:
 
     def repair(self, alive: Collection[str]) -> None:
         """End stale leases, finish teardowns, and remove bridges and rules of networks nobody is attached to."""
-        for holder in self._leases.holders() - set(alive):
-            self._leases.release(holder)
+        for holder in self.leases.holders() - set(alive):
+            self.leases.release(holder)
         self.settle()
-        used = self._leases.networks_in_use()
-        for network in self._definitions.list():
+        used = self.leases.networks_in_use()
+        for network in self.definitions.list():
             bridge = network.network_interface
             if network.name not in used and network.driver == "bridge" and os.path.exists(f"/sys/class/net/{bridge}"):
                 if _has_ports(bridge):
@@ -262,7 +266,7 @@ class NetavarkDriver:
         except WherryError as error:
             log.warning(f"removing bridge {network.network_interface}: {error}")
         finally:
-            self._leases.release(identity)
+            self.leases.release(identity)
             remove_netns(namespace)
 
 

@@ -7,7 +7,6 @@ the test and the rules being in place another program may take it, and then the 
 from __future__ import annotations
 
 import errno
-
 from _socket import (
     AF_INET,
     AF_INET6,

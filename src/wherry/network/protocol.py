@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from typing import Protocol
 
+    from wherry.network.definitions import Definitions
+
     class Pending(Protocol):
         """An attachment under way."""
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
         """Connects network namespaces to networks.  Stateless but for its leases; safe in many processes at once."""
 
         name: str
+        definitions: Definitions
 
         def begin(self, request: AttachRequest) -> Pending:
             """Start attaching ``request.net_ns`` to every network of the request."""

@@ -1,0 +1,29 @@
+"""Connecting to a container's standard streams."""
+
+from __future__ import annotations
+
+from wherry.errors import StateError
+from wherry.model import status
+from wherry.oci import attach as attaching
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wherry.engine.locked import LockedContainer
+    from wherry.engine.runtime import Runtime
+    from wherry.oci.attach import Attachment
+
+
+def connect(held: LockedContainer) -> Attachment:
+    """Attach to a container that exists in the runtime; before its start nothing is missed."""
+    return attaching.connect(held.config.static_dir)
+
+
+def attach(runtime: Runtime, identity: str) -> Attachment:
+    """Attach to a running container. Raises ``StateError`` in Podman's words if it does not run."""
+    with runtime.lock(identity) as held:
+        if held.state.status not in (status.RUNNING, status.CREATED, status.STOPPING):
+            raise StateError("you can only attach to running containers: container state improper")
+        attachment = connect(held)
+        if held.state.status == status.RUNNING:
+            held.save(held.event("attach"))
+        return attachment

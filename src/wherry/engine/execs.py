@@ -1,0 +1,275 @@
+"""exec: a further process in a running container."""
+
+from __future__ import annotations
+
+from wherry.errors import StateError, TimedOut
+from wherry.model import exec_session as sessions
+from wherry.model import status
+from wherry.model.exec_session import ExecConfig, ExecSession
+from wherry.model.ids import generate_id
+from wherry.model.record import Record
+from wherry.oci import exec as oci_exec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from wherry.engine.foreground import Streams
+    from wherry.engine.locked import LockedContainer
+    from wherry.engine.runtime import Runtime
+    from wherry.oci.exec import ExecStarted
+
+#: Exit code of an exec session whose monitor was killed before it could tell.
+LOST_EXIT_CODE = 255
+
+
+class ExecResult(Record):
+    """What :meth:`Container.exec` returns. Output is text, undecodable bytes as surrogates."""
+
+    exit_code: int = 0
+    stdout: str = ""
+    stderr: str = ""
+
+
+class RunningExec:
+    """An exec session whose command runs; finish it exactly once with :meth:`finish`."""
+
+    def __init__(self, runtime: Runtime, held_event: Callable[..., Any], session: ExecSession, at: ExecStarted) -> None:
+        self._runtime = runtime
+        self._event = held_event
+        self.session = session
+        self.started = at
+
+    def finish(self) -> int:
+        """Wait for the command, forget the session, return the exit code."""
+        found = self.started.wait()
+        code = LOST_EXIT_CODE if found is None or found.lost else found.code
+        self.close(code)
+        return code
+
+    def close(self, code: int) -> None:
+        from wherry.sys.files import remove_tree
+
+        self.started.close()
+        state = self._runtime.state
+        if state.has_container(self.session.container_id):
+            state.remove_exec(self.session.id, self._event("exec_died", exit_code=code))
+            self._runtime.publish()
+        remove_tree(directory_of(self._runtime, self.session.id))
+
+
+def directory_of(runtime: Runtime, session: str) -> str:
+    """The session's own directory; a reboot discards it."""
+    return f"{runtime.paths.run_dir}/exec/{session}"
+
+
+def start(
+    runtime: Runtime,
+    identity: str,
+    config: ExecConfig,
+    *,
+    session: str = "",
+    attach: bool = True,
+    size: tuple[int, int] | None = None,
+) -> RunningExec:
+    """Record a session and start its command, attached before it runs.
+
+    Raises ``StateError`` if the container does not run and ``RuntimeFailed`` and its kin if the command cannot be run;
+    no session stays then.
+    """
+    with runtime.lock(identity) as held:
+        if held.state.status != status.RUNNING:
+            raise StateError("can only create exec sessions on running containers: container state improper")
+        record = ExecSession(
+            id=session or generate_id(), container_id=identity, state=sessions.RUNNING, config=config
+        )
+        process = process_spec(held, config)
+        event = held.event
+        runtime.state.add_exec(record, event("exec"))
+        oci = runtime.oci_runtime(held.state.runtime)
+        name = held.name
+    launch = oci_exec.ExecLaunch(
+        session=record.id,
+        container=identity,
+        name=name,
+        directory=directory_of(runtime, record.id),
+        process=process,
+        attach=attach,
+        stdin=config.attach_stdin,
+        size=size,
+        exit_command=config.exit_command,
+        exit_delay=config.exit_command_delay,
+        preserve_fds=config.preserve_fds,
+        env=_environment(),
+    )
+    try:
+        started = oci_exec.start(runtime.conmon_path, oci, launch)
+    except BaseException:
+        if runtime.state.has_container(identity):
+            runtime.state.remove_exec(record.id)
+        raise
+    runtime.publish()
+    return RunningExec(runtime, event, record, started)
+
+
+def _environment() -> list[str]:
+    from wherry.engine.exit_command import environment
+
+    return environment()
+
+
+def process_spec(held: LockedContainer, config: ExecConfig) -> dict[str, Any]:
+    """The OCI ``process`` of a session: the container's, with what was asked for instead."""
+    from wherry.engine import rootfs_files
+    from wherry.spec import users
+
+    base: Mapping[str, Any] = held.config.spec["process"]
+    process = {key: value for key, value in base.items() if key not in ("consoleSize", "rlimits")}
+    process["args"] = list(config.command)
+    process["terminal"] = config.terminal
+    if config.workdir:
+        process["cwd"] = config.workdir
+    root = f"/proc/{held.state.pid}/root"
+    passwd = rootfs_files.read_text(root, "etc/passwd")
+    group = rootfs_files.read_text(root, "etc/group")
+    user = users.resolve(config.user or held.config.user, passwd, group)
+    groups = list(user.groups) if config.user else [*user.groups, *users.group_ids(held.config.groups, group)]
+    process["user"] = {"uid": user.uid, "gid": user.gid}
+    if groups:
+        process["user"]["additionalGids"] = groups
+    process["env"] = _variables(held, config, user.home)
+    process["capabilities"] = _capabilities(held, config, user.uid)
+    if config.privileged:
+        process["noNewPrivileges"] = False
+    limits = _rlimits(held)
+    if limits:
+        process["rlimits"] = limits
+    return process
+
+
+def _variables(held: LockedContainer, config: ExecConfig, home: str) -> list[str]:
+    """The container's environment, the session's variables on top."""
+    found = dict(entry.partition("=")[::2] for entry in held.config.spec["process"].get("env") or ())
+    found.setdefault("HOME", home)
+    if config.user:
+        found["HOME"] = home
+    if config.terminal:
+        found.setdefault("TERM", "xterm")
+    found.update(config.environment)
+    return [f"{name}={value}" for name, value in found.items()]
+
+
+_SETS = ("bounding", "effective", "inheritable", "permitted", "ambient")
+
+
+def _capabilities(held: LockedContainer, config: ExecConfig, uid: int) -> dict[str, list[str]]:
+    """The container's capabilities; all with ``--privileged``; none in effect for an ordinary user.
+
+    The inheritable set stays empty (CVE-2022-27649: a program with file capabilities must not gain what the container
+    did not ask for).
+    """
+    base = held.config.spec["process"].get("capabilities") or {}
+    bounding = list(base.get("bounding") or ())
+    if config.privileged:
+        from wherry.engine.host import host_facts
+
+        bounding = [f"CAP_{name.removeprefix('CAP_')}" for name in host_facts(held.runtime).bounding]
+    result: dict[str, list[str]] = {name: [] for name in _SETS}
+    result["bounding"] = bounding
+    if uid == 0:
+        result["effective"] = result["permitted"] = bounding
+    elif not config.privileged and not config.user:
+        result["effective"] = list(base.get("effective") or ())
+        result["permitted"] = list(base.get("permitted") or ())
+        result["ambient"] = list(base.get("ambient") or ())
+    return result
+
+
+def _rlimits(held: LockedContainer) -> list[dict[str, Any]]:
+    """The limits the container was started with, as the compiled spec has them."""
+    from wherry.model import jsontext
+    from wherry.sys.files import read_bytes
+
+    try:
+        spec = jsontext.loads(read_bytes(held.state.config_path))
+    except (OSError, jsontext.JSONError):
+        return []
+    limits: list[dict[str, Any]] = spec["process"].get("rlimits") or []
+    return limits
+
+
+def run_attached(runtime: Runtime, identity: str, config: ExecConfig, streams: Streams) -> int | str:
+    """Run *config* with the caller's descriptors connected; the exit code, or "detached" after the detach keys."""
+    from wherry.engine.foreground import DETACHED
+    from wherry.sys import terminal
+
+    size = terminal.size(streams.stdin) if config.terminal and streams.terminal else None
+    running = start(runtime, identity, config, size=size)
+    attachment = running.started.attachment
+    if attachment is not None:
+        how = attachment.run(
+            streams.stdin if streams.stdin >= 0 else None,
+            streams.stdout,
+            streams.stderr,
+            detach_keys=streams.detach_keys,
+            terminal=streams.stdin if streams.terminal else None,
+        )
+        if how == DETACHED:
+            return DETACHED
+    return running.finish()
+
+
+def run_captured(
+    runtime: Runtime, identity: str, config: ExecConfig, input: bytes | None, timeout: float | None
+) -> ExecResult:
+    """Run *config* to its end and collect its output; see ``Container.exec``."""
+    from wherry.engine.deadline import Deadline
+    from wherry.engine.signals import send_to_process
+
+    running = start(runtime, identity, config)
+    started = running.started
+    attachment = started.attachment
+    out = err = b""
+    with Deadline(timeout, lambda: send_to_process(started.pid, started.pid_start, 9)) as deadline:
+        if attachment is not None:
+            out, err = attachment.collect(input if input is not None else b"")
+        code = running.finish()
+    if deadline.passed:
+        raise TimedOut(f"exec session in container {identity} did not end within {timeout:g} seconds and was killed")
+    return ExecResult(
+        exit_code=code,
+        stdout=out.decode(errors="surrogateescape"),
+        stderr=err.decode(errors="surrogateescape"),
+    )
+
+
+def run_detached(runtime: Runtime, identity: str, config: ExecConfig) -> str:
+    """Start *config* and leave it running; returns the session's id. The exit command forgets it at its end."""
+    from wherry.engine.exit_command import global_words
+    from wherry.sys.program import command
+
+    session = generate_id()
+    words = [*command(), *global_words(runtime), "container", "cleanup", "--exec", session, identity]
+    running = start(runtime, identity, config.replace(exit_command=words), session=session, attach=False)
+    running.started.close()
+    return session
+
+
+def finish(runtime: Runtime, identity: str, session: str) -> None:
+    """The exit command of a detached session: remember its exit in an event and forget it."""
+    from wherry.engine.locked import container_event
+    from wherry.errors import NotFound
+    from wherry.oci.exits import read_exit
+    from wherry.sys.files import remove_tree
+
+    directory = directory_of(runtime, session)
+    seen = read_exit(f"{directory}/exit", identity)
+    code = LOST_EXIT_CODE if seen is None else seen.code
+    try:
+        config = runtime.state.container_config(identity)
+        runtime.state.remove_exec(session, container_event(config, "exec_died", exit_code=code))
+        runtime.publish()
+    except NotFound:
+        pass
+    remove_tree(directory)

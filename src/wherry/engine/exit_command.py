@@ -1,0 +1,63 @@
+"""The command conmon runs when a container ends: this engine again, with ``container cleanup ID``."""
+
+from __future__ import annotations
+
+from wherry.sys.program import command
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wherry.engine.runtime import Runtime
+
+#: Global options that decide which engine it is -> field of GlobalOptions.
+_TEXTS = (
+    ("--root", "root"),
+    ("--runroot", "runroot"),
+    ("--imagestore", "imagestore"),
+    ("--storage-driver", "storage_driver"),
+    ("--runtime", "runtime"),
+    ("--cgroup-manager", "cgroup_manager"),
+    ("--events-backend", "events_backend"),
+    ("--network-config-dir", "network_config_dir"),
+    ("--tmpdir", "tmpdir"),
+    ("--volumepath", "volumepath"),
+    ("--namespace", "namespace"),
+)
+_LISTS = (("--storage-opt", "storage_opts"), ("--runtime-flag", "runtime_flags"), ("--module", "modules"))
+
+#: Environment variables that decide the same and are handed on to conmon, the OCI runtime and the exit command.
+ENVIRONMENT = (
+    "PATH", "HOME", "USER", "TMPDIR", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME",
+    "DBUS_SESSION_BUS_ADDRESS", "CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE", "CONTAINERS_STORAGE_CONF",
+    "CONTAINERS_REGISTRIES_CONF", "CONTAINERS_HELPER_BINARY_DIR", "STORAGE_DRIVER", "STORAGE_OPTS",
+)
+
+
+def exit_command(runtime: Runtime, identity: str) -> list[str]:
+    """The words for a container of *runtime*."""
+    return [*command(), *global_words(runtime), "container", "cleanup", identity]
+
+
+def global_words(runtime: Runtime) -> list[str]:
+    """The global options that start an engine on the same store."""
+    options = runtime.settings.options
+    words: list[str] = []
+    for flag, name in _TEXTS:
+        value = getattr(options, name)
+        if value:
+            words.append(f"{flag}={value}")
+    for flag, name in _LISTS:
+        words += [f"{flag}={value}" for value in getattr(options, name)]
+    if options.transient_store:
+        words.append("--transient-store")
+    return words
+
+
+def environment() -> list[str]:
+    """``NAME=value`` of what is handed on."""
+    from wherry.config.environment import environ
+
+    have = environ()
+    words = [f"{name}={have[name]}" for name in ENVIRONMENT if name in have]
+    if "PATH" not in have:
+        words.append("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    return words

@@ -1,0 +1,264 @@
+"""Between ``init`` and the OCI runtime: network, root, files, the OCI spec, conmon.
+
+The network is attached while the rest is prepared; whatever fails is released by the caller
+(:func:`wherry.engine.cleanup.release_resources`), which assumes nothing of how far this came.
+"""
+
+from __future__ import annotations
+
+import os
+
+from wherry.engine import rootfs_files
+from wherry.engine.exit_command import environment
+from wherry.errors import RuntimeFailed, Unavailable
+from wherry.model.mount import Mount
+from wherry.oci import bundle, conmon, seccomp_cache
+from wherry.spec.compile import compile as compile_spec
+from wherry.spec.host import StartFacts
+from wherry.sys.files import make_dirs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    from wherry.engine.locked import LockedContainer
+    from wherry.oci.conmon import Created, Launch
+
+
+def create_in_runtime(held: LockedContainer) -> None:
+    """Make the container exist in the OCI runtime, its process waiting to be started."""
+    runtime, config, state = held.runtime, held.config, held.state
+    runtime.paths.prepare()
+    oci = runtime.oci_runtime(config.runtime)
+    conmon_path = runtime.conmon_path
+    networking = runtime.networking
+    pending = networking.begin(held) if config.create_net_ns else None
+    try:
+        root = _mount_root(held)
+        make_dirs(state.run_dir)
+        spec = compile_spec(config, _facts(held, root))
+        _check_workdir(held, root, spec)
+        seccomp_key = seccomp_cache.annotate(spec, runtime.paths.seccomp, oci)
+        state.config_path = bundle.write(config.static_dir, spec)
+        created = conmon.create(conmon_path, oci, _launch(held))
+        _remember(held, created, spec)
+        state.runtime = config.runtime
+    except BaseException:
+        if pending is not None:
+            pending.cancel()
+        raise
+    if pending is not None:
+        state.network_status = pending.result()
+        networking.update_files(held)
+    seccomp_cache.remember(seccomp_key, runtime.paths.seccomp, oci, held.id)
+
+
+def _mount_root(held: LockedContainer) -> str:
+    config, state = held.config, held.state
+    if config.rootfs:
+        root = os.path.realpath(config.rootfs)
+        if not os.path.isdir(root):
+            raise Unavailable(f"root file system {config.rootfs} of container {held.id} does not exist")
+    else:
+        root = held.runtime.store.mount_container(held.id)
+    state.mounted = True
+    state.mount_point = root
+    return root
+
+
+def _remember(held: LockedContainer, created: Created, spec: Mapping[str, Any]) -> None:
+    state = held.state
+    state.pid, state.pid_start = created.pid, created.pid_start
+    state.conmon_pid, state.conmon_start = created.conmon_pid, created.conmon_start
+    state.cgroup_path = (spec.get("linux") or {}).get("cgroupsPath") or ""
+
+
+def _facts(held: LockedContainer, root: str) -> StartFacts:
+    """Everything compiling needs that is only known now."""
+    from wherry.engine.start_files import bind_mounts, passwd_and_group
+    from wherry.sys import cgroups, limits
+
+    runtime, config, state = held.runtime, held.config, held.state
+    passwd, group, files = passwd_and_group(held, root)
+    state.bind_mounts = {**runtime.networking.write_files(held, state.run_dir), **files, **bind_mounts(held)}
+    shared = runtime.state.container_state(config.uts_ns_ctr) if config.uts_ns_ctr else None
+    asked = [limit["type"].removeprefix("RLIMIT_").lower() for limit in config.spec["process"].get("rlimits") or ()]
+    return StartFacts(
+        root=root,
+        passwd=passwd,
+        group=group,
+        bind_mounts=state.bind_mounts,
+        volume_paths=_volume_paths(held, root),
+        mounts=_shared_memory(held),
+        net_ns=state.net_ns if config.create_net_ns else _joined_network(held),
+        namespaces=_joined_namespaces(held),
+        shared_hostname=_hostname_of(held, config.uts_ns_ctr) if shared else "",
+        hostname=os.uname().nodename,
+        name_as_hostname=runtime.settings.containers.container_name_as_hostname,
+        rootless=runtime.settings.rootless,
+        unified=cgroups.layout().mode == "v2",
+        own_cgroup=cgroups.own_path() if config.cgroups_mode == "split" else "",
+        systemd_hierarchy=_systemd_hierarchy() if config.systemd else None,
+        rlimits={name: limits.rlimit(name) for name in {"nofile", "nproc", *asked}},
+        can_raise_limits=limits.can_raise(),
+        seccomp=_seccomp(held),
+        environment=_environment(held),
+        devices=_devices(held),
+    )
+
+
+def _shared_memory(held: LockedContainer) -> list[Mount]:
+    """/dev/shm: a tmpfs in the container's own mount namespace, or that of the container whose IPC namespace it joins.
+
+    A container shares its own through ``/proc/PID/root``, so nothing has to be mounted on the host.
+    """
+    config = held.config
+    if config.ipc_ns_ctr:
+        pid = _pid_of(held, config.ipc_ns_ctr)
+        return [Mount(destination="/dev/shm", type="bind", source=f"/proc/{pid}/root/dev/shm", options=["bind", "rprivate"])]
+    if config.shm_dir:
+        return [Mount(destination="/dev/shm", type="bind", source=config.shm_dir, options=["bind", "rprivate"])]
+    from wherry.spec.compile_mounts import needs_shm
+
+    if not needs_shm(config):
+        return []
+    options = ["rprivate", "nosuid", "noexec", "nodev", "mode=1777", f"size={config.shm_size}"]
+    return [Mount(destination="/dev/shm", type="tmpfs", source="shm", options=options)]
+
+
+def _volume_paths(held: LockedContainer, root: str) -> dict[str, str]:
+    if not held.config.named_volumes:
+        return {}
+    from wherry.engine.volumes import mount_paths
+
+    return mount_paths(held.runtime, held.config, root)
+
+
+def _joined_network(held: LockedContainer) -> str:
+    owner = held.config.net_ns_ctr
+    if not owner:
+        return ""
+    _pid_of(held, owner)
+    return held.runtime.networking.owner_namespace(owner)
+
+
+_JOINED = (
+    ("ipc", "ipc_ns_ctr"), ("pid", "pid_ns_ctr"), ("user", "user_ns_ctr"), ("uts", "uts_ns_ctr"),
+    ("cgroup", "cgroup_ns_ctr"), ("mount", "mount_ns_ctr"),
+)
+_PROC_NAMES = {"mount": "mnt"}
+
+
+def _joined_namespaces(held: LockedContainer) -> dict[str, str]:
+    found = {}
+    for kind, name in _JOINED:
+        owner = getattr(held.config, name)
+        if owner:
+            found[kind] = f"/proc/{_pid_of(held, owner)}/ns/{_PROC_NAMES.get(kind, kind)}"
+    return found
+
+
+def _pid_of(held: LockedContainer, owner: str) -> int:
+    from wherry.errors import StateError
+
+    pid = held.runtime.state.container_state(owner).pid
+    if not pid:
+        raise StateError(
+            f"the following dependencies of container {held.id} are not running: {owner}: container state improper"
+        )
+    return pid
+
+
+def _hostname_of(held: LockedContainer, owner: str) -> str:
+    from wherry.spec.compile import hostname
+
+    return hostname(held.runtime.state.container_config(owner), host=os.uname().nodename)
+
+
+def _systemd_hierarchy() -> list[str] | None:
+    """Mount options of the name=systemd hierarchy, None where there is none."""
+    from wherry.sys.mounts import mount_table
+
+    for entry in mount_table():
+        if entry.target == "/sys/fs/cgroup/systemd":
+            return [word for word in entry.options.split(",") if word != "relatime"]
+    return None
+
+
+def _seccomp(held: LockedContainer) -> Mapping[str, Any] | None:
+    from wherry.engine.host import host_facts
+    from wherry.spec import seccomp
+
+    config = held.config
+    choice = config.seccomp_profile
+    if choice == seccomp.UNCONFINED:
+        return None
+    capabilities = (config.spec["process"].get("capabilities") or {}).get("bounding") or ()
+    architecture = host_facts(held.runtime).architecture
+    if choice == seccomp.IMAGE:
+        return seccomp.profile(config.labels[seccomp.IMAGE_LABEL], capabilities, architecture)
+    path = choice or seccomp.default_path(held.runtime.settings.containers.seccomp_profile)
+    if not path:
+        return None
+    make_dirs(held.runtime.paths.seccomp)
+    return seccomp.load(path, capabilities, architecture, cache_dir=held.runtime.paths.seccomp)
+
+
+def _environment(held: LockedContainer) -> dict[str, str]:
+    environment: dict[str, str] = {}
+    if held.config.sdnotify_socket and held.config.sdnotify_mode == "container":
+        environment["NOTIFY_SOCKET"] = "/run/notify/notify.sock"
+    return environment
+
+
+def _devices(held: LockedContainer) -> list[Any]:
+    """Device nodes of the host, for privileged containers."""
+    if not held.config.privileged:
+        return []
+    from wherry.engine.host import EngineLookup
+
+    return EngineLookup(held.runtime).all_devices()
+
+
+def _check_workdir(held: LockedContainer, root: str, spec: Mapping[str, Any]) -> None:
+    """A working directory the user named must exist (the runtimes would make it)."""
+    workdir = spec["process"].get("cwd") or "/"
+    if workdir == "/" or held.config.create_working_dir:
+        return
+    for mount in spec.get("mounts") or ():
+        place = mount["destination"].rstrip("/")
+        if workdir == place or workdir.startswith(place + "/"):
+            return
+    if not rootfs_files.is_directory(root, workdir):
+        raise RuntimeFailed(f'workdir "{workdir}" does not exist on container {held.id}')
+
+
+def _launch(held: LockedContainer) -> Launch:
+    runtime, config, state = held.runtime, held.config, held.state
+    return conmon.Launch(
+        id=held.id,
+        name=config.name,
+        bundle=config.static_dir,
+        run_dir=state.run_dir,
+        log_driver=config.log_driver,
+        log_path=config.log_path,
+        log_size=config.log_size,
+        log_tag=config.log_tag,
+        sync_log=not config.auto_remove,
+        terminal=config.terminal,
+        stdin=config.stdin,
+        leave_stdin_open=config.stdin,
+        exit_command=config.exit_command,
+        exit_dir=runtime.paths.exits,
+        persist_dir=f"{runtime.paths.persist}/{held.id}",
+        pid_file=config.pid_file,
+        conmon_pid_file=config.conmon_pid_file,
+        timeout=config.timeout,
+        no_cgroups=config.cgroups_mode == "disabled",
+        no_pivot=runtime.settings.engine.no_pivot_root,
+        no_new_keyring=not runtime.settings.containers.keyring,
+        preserve_fds=config.preserve_fds,
+        sdnotify_socket=config.sdnotify_socket if config.sdnotify_mode == "container" else "",
+        env=environment(),
+    )

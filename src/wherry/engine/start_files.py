@@ -1,0 +1,83 @@
+"""Files made for a starting container: passwd and group with added lines, time zone, .containerenv."""
+
+from __future__ import annotations
+
+import os
+
+from wherry.engine import rootfs_files
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wherry.engine.locked import LockedContainer
+
+ZONES = "/usr/share/zoneinfo"
+
+
+def passwd_and_group(held: LockedContainer, root: str) -> tuple[str, str, dict[str, str]]:
+    """Text of passwd and group as the container will see them, and the files to mount if lines were added."""
+    from wherry.spec import users
+
+    config = held.config
+    passwd = rootfs_files.read_text(root, "etc/passwd")
+    group = rootfs_files.read_text(root, "etc/group")
+    files: dict[str, str] = {}
+    if not config.passwd or not config.user:
+        return passwd, group, files
+    workdir = config.spec["process"].get("cwd") or "/"
+    line = users.passwd_line(config.user, passwd, group, workdir=workdir, template=config.passwd_entry)
+    if line and passwd:
+        passwd = _ended(passwd) + line
+        files["/etc/passwd"] = _write(held, "passwd", passwd)
+    line = users.group_line(config.user, group, template=config.group_entry)
+    if line and group:
+        group = _ended(group) + line
+        files["/etc/group"] = _write(held, "group", group)
+    return passwd, group, files
+
+
+def _ended(text: str) -> str:
+    return text if not text or text.endswith("\n") else text + "\n"
+
+
+def _write(held: LockedContainer, name: str, text: str) -> str:
+    path = f"{held.state.run_dir}/{name}"
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
+    try:
+        os.write(fd, text.encode(errors="surrogateescape"))
+    finally:
+        os.close(fd)
+    return path
+
+
+def bind_mounts(held: LockedContainer) -> dict[str, str]:
+    """destination -> file on the host for everything but name resolution."""
+    config = held.config
+    files = {"/run/.containerenv": _write(held, ".containerenv", _container_env(held))}
+    if config.timezone:
+        zone = "/etc/localtime" if config.timezone == "local" else f"{ZONES}/{config.timezone}"
+        with open(os.path.realpath(zone), "rb") as file:
+            data = file.read()
+        path = f"{held.state.run_dir}/localtime"
+        with open(path, "wb") as file:
+            file.write(data)
+        files["/etc/localtime"] = path
+    if config.sdnotify_socket and config.sdnotify_mode == "container":
+        from wherry.sys.files import make_dirs
+
+        make_dirs(f"{config.static_dir}/notify")
+        files["/run/notify"] = f"{config.static_dir}/notify"
+    return files
+
+
+def _container_env(held: LockedContainer) -> str:
+    """What privileged programs want to know of the engine around them; empty for ordinary containers, as Podman's."""
+    config = held.config
+    if not config.privileged:
+        return ""
+    import wherry
+
+    rootless = 1 if held.runtime.settings.rootless else 0
+    return (
+        f'engine="wherry-{wherry.__version__}"\nname="{config.name}"\nid="{config.id}"\n'
+        f'image="{config.rootfs_image_name}"\nimageid="{config.rootfs_image_id}"\nrootless={rootless}\n'
+    )

@@ -1,0 +1,1 @@
+"""What several test packages share: images made by hand, stores, leak checks."""

@@ -1,0 +1,72 @@
+"""What a test must not leave behind: mounts, namespaces, cgroups, processes, layers, leases and run files."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from wherry.engine.runtime import Runtime
+
+
+def assert_nothing_leaked(runtime: Runtime, layers_before: int) -> None:
+    """Fail with a list of everything that is left of containers on *runtime*; background work gets a moment."""
+    deadline = time.monotonic() + 5
+    while True:
+        left = leaks(runtime, layers_before)
+        if not left:
+            return
+        if time.monotonic() > deadline:
+            raise AssertionError("left behind:\n" + "\n".join(left))
+        time.sleep(0.05)
+
+
+def leaks(runtime: Runtime, layers_before: int) -> list[str]:
+    found = []
+    rows = runtime.state.container_rows(all=True)
+    known = {row.id for row in rows}
+    found += [f"container {row.name} ({row.status})" for row in rows]
+    found += [f"storage container {container.id}" for container in runtime.store.containers()]
+    layers = len(runtime.store.layers())
+    if layers != layers_before:
+        found.append(f"{layers - layers_before} layer(s)")
+    base = runtime.settings.storage.graph_root
+    run = runtime.settings.storage.run_root
+    found += [f"mount {point}" for point in mounts_below(base, run) if point != f"{base}/overlay"]
+    found += [f"process {pid}: {line}" for pid, line in processes_of(run)]
+    found += [f"intent {intent}" for intent in runtime.state.intents()]
+    paths = runtime.paths
+    for directory in (paths.exits, paths.persist, paths.sockets, paths.owners, paths.net_namespaces):
+        found += [f"file {directory}/{name}" for name in listed(directory) if name not in known]
+    found += [f"lock {name}" for name in listed(paths.locks)]
+    found += [f"lease of {holder}" for holder in runtime.networking.driver.leases.holders()]
+    found += [f"teardown {name}" for name in listed(paths.networks + "/teardown")]
+    return found
+
+
+def listed(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except FileNotFoundError:
+        return []
+
+
+def mounts_below(*bases: str) -> list[str]:
+    with open("/proc/self/mountinfo", encoding="utf-8") as file:
+        points = [line.split()[4] for line in file]
+    return [point for point in points if any(point.startswith(base + "/") for base in bases)]
+
+
+def processes_of(text: str) -> list[tuple[int, str]]:
+    """Processes with *text* in their command line, this one left out."""
+    found = []
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or int(name) == os.getpid():
+            continue
+        try:
+            with open(f"/proc/{name}/cmdline", "rb") as file:
+                line = file.read().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if text in line:
+            found.append((int(name), line))
+    return found
