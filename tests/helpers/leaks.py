@@ -31,7 +31,9 @@ def leaks(runtime: Runtime, layers_before: int) -> list[str]:
         found.append(f"{layers - layers_before} layer(s)")
     base = runtime.settings.storage.graph_root
     run = runtime.settings.storage.run_root
-    found += [f"mount {point}" for point in mounts_below(base, run) if point != f"{base}/overlay"]
+    # These directories are mounts themselves, once made, so that what is mounted inside stays private.
+    lasting = {f"{base}/overlay", runtime.paths.net_namespaces, runtime.paths.networks}
+    found += [f"mount {point}" for point in mounts_below(base, run) if point not in lasting]
     found += [f"process {pid}: {line}" for pid, line in processes_of(run)]
     found += [f"intent {intent}" for intent in runtime.state.intents()]
     paths = runtime.paths

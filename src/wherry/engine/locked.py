@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wherry.errors import NoSuchContainer
 from wherry.model import status
 from wherry.model.event import Event
 from wherry.model.timestamps import now_ns
@@ -39,8 +40,9 @@ class LockedContainer:
         try:
             self.config, self.state = self.runtime.state.container(self.id)
             reconcile(self)
-        except BaseException:
-            self._lock.release()
+        except BaseException as error:
+            # Taking the lock made its file, which must not stay for a container that does not exist.
+            self._lock.release(remove=isinstance(error, NoSuchContainer))
             raise
         return self
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 
+from wherry.errors import NoSuchContainer
 from wherry.sys.files import make_dirs
 
 TYPE_CHECKING = False
@@ -31,10 +32,12 @@ class Ownership:
         fcntl.flock(self._fd, fcntl.LOCK_SH)
         return self
 
-    def __exit__(self, *_exc: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_exc: object) -> None:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
+        if kind is not None and issubclass(kind, NoSuchContainer):
+            _unlink(self._path)      # somebody else removed the container first
 
 
 def wait_for_owners(runtime: Runtime, identity: str) -> None:
@@ -51,7 +54,11 @@ def wait_for_owners(runtime: Runtime, identity: str) -> None:
 
 def forget(runtime: Runtime, identity: str) -> None:
     """Remove the file; called when the container is removed."""
+    _unlink(f"{runtime.paths.owners}/{identity}")
+
+
+def _unlink(path: str) -> None:
     try:
-        os.unlink(f"{runtime.paths.owners}/{identity}")
+        os.unlink(path)
     except FileNotFoundError:
         pass

@@ -248,7 +248,6 @@ def _launch(held: LockedContainer) -> Launch:
         sync_log=not config.auto_remove,
         terminal=config.terminal,
         stdin=config.stdin,
-        leave_stdin_open=config.stdin,
         exit_command=config.exit_command,
         exit_dir=runtime.paths.exits,
         persist_dir=f"{runtime.paths.persist}/{held.id}",

@@ -239,9 +239,8 @@ class NetavarkDriver:
         used = self.leases.networks_in_use()
         for network in self.definitions.list():
             bridge = network.network_interface
-            if network.name not in used and network.driver == "bridge" and os.path.exists(f"/sys/class/net/{bridge}"):
-                if _has_ports(bridge):
-                    continue        # another engine's containers are on it
+            # A bridge with interfaces has another engine's containers on it.
+            if network.name not in used and network.driver == "bridge" and _exists(bridge) and not _has_ports(bridge):
                 self._remove_bridge(network)
 
     def _remove_bridge(self, network: Network) -> None:
@@ -340,8 +339,12 @@ def _start(words: list[str], document: bytes) -> tuple[int, int]:
 
 
 def _complete(network: Network) -> dict[str, Any]:
-    """A definition with the keys netavark insists on even when they are false."""
+    """A definition with the keys netavark insists on even when they have their default value."""
     return {
+        "name": network.name,
+        "id": network.id,
+        "driver": network.driver,
+        "network_interface": network.network_interface,
         "ipv6_enabled": False,
         "internal": False,
         "dns_enabled": False,
@@ -391,8 +394,19 @@ def _wait_for_removal(path: str, timeout: float = 10.0) -> None:
         time.sleep(0.005)
 
 
-def _has_ports(bridge: str) -> bool:
+def _exists(interface: str) -> bool:
+    from _socket import if_nametoindex
+
     try:
-        return bool(os.listdir(f"/sys/class/net/{bridge}/brif"))
+        if_nametoindex(interface)
     except OSError:
         return False
+    return True
+
+
+def _has_ports(bridge: str) -> bool:
+    """Is anything attached to *bridge*? Asked of ip(8): /sys shows the network namespace it was mounted in."""
+    from wherry.sys.processes import find_program, run
+
+    program = find_program("ip")
+    return not program or bool(run([program, "-o", "link", "show", "master", bridge], timeout=10).stdout)

@@ -119,7 +119,7 @@ def test_exec(rt: Runtime) -> None:
 
 
 def test_logs(rt: Runtime) -> None:
-    with rt.containers.create(IMAGE, ["sh", "-c", "echo one; echo two >&2; printf three"], network="none") as container:
+    with rt.containers.create(IMAGE, ["sh", "-c", "echo one; echo two >&2; echo three"], network="none") as container:
         container.start()
         container.wait(timeout=10)
         lines = sorted((line.stream, line.text) for line in container.logs())
