@@ -107,15 +107,16 @@ def path_of(pid: int | str, controller: str = "") -> str:
 def create(path: str, where: Layout | None = None) -> None:
     """Make the cgroup *path* and its parents in every hierarchy, ready to take processes. Existing ones are fine.
 
-    In the unified tree the parents hand down every controller they can (cgroups(7), "cgroup.subtree_control"); a new
-    v1 cpuset inherits its parent's cpus and memory nodes, without which no process may enter it.
+    On a v2 host the parents hand down every controller they can (cgroups(7), "cgroup.subtree_control"); on a hybrid one
+    they do not, since a controller in use there cannot be mounted as v1 any more.  A new v1 cpuset inherits its
+    parent's cpus and memory nodes, without which no process may enter it.
     """
     where = where or layout()
     cpuset = where.controllers.get("cpuset", "")
     for mount_point in where.hierarchies():
         directory = mount_point
         for name in where.directory(mount_point, path)[len(mount_point):].strip("/").split("/"):
-            if mount_point == where.unified:
+            if where.mode == V2:
                 _hand_down(directory)
             directory = f"{directory}/{name}"
             try:

@@ -162,6 +162,7 @@ class _Removal:
         self.top_fd = -1
         self.moved = 0
         self.deferred: list[str] = []
+        self.gave_up = False
 
     def remove(self, base: str) -> None:
         self._repeat(base, self.parent_fd, self.path, 0)
@@ -177,7 +178,10 @@ class _Removal:
             except FileNotFoundError:
                 return
             except OSError as error:
+                if self.gave_up:        # below us, where it was tried often enough
+                    raise
                 if last or error.errno not in (errno.EBUSY, errno.ENOTEMPTY):
+                    self.gave_up = True
                     error.filename = path
                     raise
             time.sleep(pause)

@@ -1,0 +1,95 @@
+"""Decompression and hashing in a thread of their own, beside whoever consumes the data."""
+
+from __future__ import annotations
+
+import threading
+from queue import Empty, Queue
+
+from wherry.archive import compression
+from wherry.errors import Corrupt, from_os_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wherry.archive.compression import Readable
+
+_CHUNK = 1 << 20
+_AHEAD = 8              # chunks waiting at most
+_POLL = 0.02            # seconds between looks whether the thread has ended, when closing early
+
+
+class SizeLimitExceeded(Corrupt):
+    """The content is larger, decompressed, than the caller allowed."""
+
+
+class ReadAhead:
+    """The decompressed content of a stream, read ahead; for one consumer.
+
+    *limit* is the largest size of the content in bytes, 0 for none.  Once :meth:`read` has returned nothing,
+    ``digest`` is the ``sha256:...`` of everything read, ``size`` its length and ``compression`` the format found.
+    """
+
+    def __init__(self, stream: Readable, limit: int = 0) -> None:
+        self.digest = ""
+        self.size = 0
+        self.compression = ""
+        self._stream = stream
+        self._limit = limit
+        self._closing = False       # set by the consumer
+        self._ended = False         # the consumer has seen the end
+        self._queue: Queue[bytes | BaseException] = Queue(_AHEAD)
+        self._thread = threading.Thread(target=self._run, name="layer-reader", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> ReadAhead:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read(self, size: int) -> bytes:
+        """The next piece, whatever *size* says; nothing at the end.
+
+        Raises :class:`SizeLimitExceeded`, :class:`Corrupt` for bad compressed data, and what the stream raised.
+        """
+        if self._ended:
+            return b""
+        item = self._queue.get()
+        if isinstance(item, BaseException):
+            raise item
+        self._ended = not item
+        return item
+
+    def close(self) -> None:
+        """End the thread, at the latest when the read of the stream that is under way returns."""
+        self._closing = True
+        while self._thread.is_alive():
+            try:
+                self._queue.get(timeout=_POLL)
+            except Empty:
+                pass
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            self._pump()
+        except OSError as error:
+            self._queue.put(from_os_error(error, "reading layer"))
+        except BaseException as error:
+            self._queue.put(error)
+
+    def _pump(self) -> None:
+        import hashlib
+
+        stream, self.compression = compression.reader(self._stream)
+        digest = hashlib.sha256()
+        while not self._closing:
+            data = stream.read(_CHUNK)
+            if not data:
+                self.digest = f"sha256:{digest.hexdigest()}"
+                self._queue.put(b"")
+                return
+            self.size += len(data)
+            if 0 < self._limit < self.size:
+                raise SizeLimitExceeded(f"layer is larger than the limit of {self._limit} bytes when decompressed")
+            self._queue.put(data)
+            digest.update(data)

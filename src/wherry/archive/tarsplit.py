@@ -1,0 +1,226 @@
+"""tar-split: what is needed, besides the extracted files, to give back the tar a layer came from, bit for bit.
+
+A gzip file of JSON lines, one per *segment* (raw bytes: headers and padding) and one per *file* (a name and the CRC-64
+of its content).  For an ordinary archive the lines are those tar-split 0.11 (podman 4.3) writes.
+"""
+
+from __future__ import annotations
+
+import os
+from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64
+
+from wherry.archive import compression
+from wherry.archive.crc64 import crc64
+from wherry.archive.tree import Tree, beneath, clean
+from wherry.errors import Corrupt, from_os_error
+from wherry.model import jsontext
+from wherry.sys.files import write_all
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+_FILE = 1
+_SEGMENT = 2
+_FLUSH = 256 << 10          # JSON text collected before it is compressed
+_READ = 1 << 20
+_LONGEST_LINE = 64 << 20    # of JSON; far above what an extended header of the largest size makes
+
+#: The escapes of Go's JSON encoder: HTML's characters and line separators besides those JSON demands.
+_GO_ESCAPES = {number: f"\\u{number:04x}" for number in (*range(32), *b"&<>", 0x2028, 0x2029)}
+_GO_ESCAPES |= {ord(char): "\\" + escaped for char, escaped in zip('"\\\n\r\t', '"\\nrt', strict=True)}
+
+
+class TarSplitWriter:
+    """Writes the tar-split of one layer to *path* while its tar is read.
+
+    Call :meth:`segment` and :meth:`file` in the order of the archive, then :meth:`close`; or :meth:`abort`, which
+    removes the file.  Raises :class:`Corrupt` for a second member of the same name, in podman's words, and
+    :class:`OSError`.
+    """
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._names: set[bytes] = set()
+        self._lines: list[str] = []
+        self._held = 0
+        self._position = 0
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        self._gzip = compression.writer(self, compression.GZIP, 1)
+
+    def write(self, data: bytes) -> None:
+        """Where the compressor puts its output."""
+        write_all(self._fd, data)
+
+    def segment(self, data: bytes) -> None:
+        """Raw bytes of the archive."""
+        payload = b2a_base64(data, newline=False).decode()
+        self._line(f'{{"type":2,"payload":"{payload}","position":{self._position}}}\n')
+
+    def file(self, name: bytes, size: int, crc: int) -> None:
+        """A member, after the segment with its headers; content of *size* bytes is in the layer's file *name*.
+
+        A size of 0 stands for no content too (directories, links) and for content given as a segment.
+        """
+        key = clean(name)
+        if key in self._names:
+            raise Corrupt(f"{name.decode(errors='backslashreplace')}: duplicates of file paths not supported")
+        self._names.add(key)
+        fields = _json_name(name)
+        if size:
+            payload = b2a_base64(crc.to_bytes(8, "big"), newline=False).decode()
+            fields += f'"size":{size},"payload":"{payload}"'
+        else:
+            fields += '"payload":null'
+        self._line(f'{{"type":1,{fields},"position":{self._position}}}\n')
+
+    def close(self) -> None:
+        """Write the rest, bring it to the disk and close the file.
+
+        The empty segment at the end is a habit of tar-split 0.11, kept so that the content can be compared.
+        """
+        self.segment(b"")
+        self._flush()
+        self._gzip.close()
+        os.fdatasync(self._fd)
+        os.close(self._fd)
+        self._fd = -1
+
+    def abort(self) -> None:
+        """Close and remove the file, unless :meth:`close` has been there."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+            os.unlink(self._path)
+
+    def _line(self, text: str) -> None:
+        self._position += 1
+        self._lines.append(text)
+        self._held += len(text)
+        if self._held >= _FLUSH:
+            self._flush()
+
+    def _flush(self) -> None:
+        self._gzip.write("".join(self._lines).encode())
+        self._lines.clear()
+        self._held = 0
+
+
+def _json_name(name: bytes) -> str:
+    """The name field as Go's encoder writes it, left out when empty."""
+    if not name:
+        return ""
+    try:
+        text = name.decode()
+    except UnicodeDecodeError:
+        return f'"name_raw":"{b2a_base64(name, newline=False).decode()}",'
+    return f'"name":"{text.translate(_GO_ESCAPES)}",'
+
+
+def reassemble(tar_split_path: str, roots: Sequence[str]) -> Iterator[bytes]:
+    """The uncompressed tar of a layer, in pieces.
+
+    Content is looked up by name in each of *roots*: the layer's own ``diff``, then its lower layers' in order (they
+    matter for id-mapped copies, whose own is empty).  Names are resolved inside the root, symbolic links included.
+    Raises :class:`NotFound` when there is no tar-split; :class:`Corrupt` when it is damaged, or a file is missing or
+    not what it was (size or CRC-64 differ).
+    """
+    trees: list[Tree] = []
+    try:
+        trees.extend(Tree(root) for root in roots)
+        for entry in _entries(tar_split_path):
+            payload = _payload(entry)
+            if entry.get("type") == _SEGMENT:
+                if payload:
+                    yield payload
+            elif entry.get("type") == _FILE:
+                yield from _file_content(trees, _name(entry), _size(entry), int.from_bytes(payload, "big"))
+    except OSError as error:
+        raise from_os_error(error, "reading layer") from error
+    finally:
+        for tree in trees:
+            tree.close()
+
+
+def _entries(path: str) -> Iterator[dict[str, Any]]:
+    """The decoded lines of a tar-split file."""
+    with open(path, "rb") as file:
+        stream, _ = compression.reader(file)
+        rest = b""
+        while data := stream.read(_READ):
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                yield _decode(line)
+            if len(rest) > _LONGEST_LINE:
+                raise Corrupt(f"{path}: not tar-split data: line too long")
+        if rest:
+            yield _decode(rest)
+
+
+def _decode(line: bytes) -> dict[str, Any]:
+    try:
+        value = jsontext.loads(line)
+    except jsontext.JSONError as error:
+        raise Corrupt(f"not tar-split data: {error}") from None
+    if not isinstance(value, dict):
+        raise Corrupt("not tar-split data: not an object")
+    return value
+
+
+def _payload(entry: dict[str, Any]) -> bytes:
+    try:
+        return a2b_base64(entry.get("payload") or b"", strict_mode=True)
+    except (Base64Error, ValueError, TypeError) as error:
+        raise Corrupt(f"not tar-split data: {error}") from None
+
+
+def _name(entry: dict[str, Any]) -> bytes:
+    try:
+        if entry.get("name_raw"):
+            return a2b_base64(entry["name_raw"])
+        name: str = entry.get("name", "")
+        return name.encode()
+    except (Base64Error, ValueError, TypeError, AttributeError) as error:
+        raise Corrupt(f"not tar-split data: {error}") from None
+
+
+def _size(entry: dict[str, Any]) -> int:
+    size = entry.get("size", 0)
+    if not isinstance(size, int) or size < 0:
+        raise Corrupt("not tar-split data: wrong size")
+    return size
+
+
+def _file_content(trees: Sequence[Tree], name: bytes, size: int, crc: int) -> Iterator[bytes]:
+    if not size:
+        return
+    shown = name.decode(errors="backslashreplace")
+    fd = _open_first(trees, name)
+    if fd < 0:
+        raise Corrupt(f"{shown}: file of the layer is missing")
+    found = 0
+    left = size
+    try:
+        # One byte more than expected is asked for, so that a file that has grown is noticed.
+        while piece := os.read(fd, min(left + 1, _READ)):
+            if len(piece) > left:
+                break
+            found = crc64(piece, found)
+            left -= len(piece)
+            yield piece
+    finally:
+        os.close(fd)
+    if left or piece or found != crc:
+        raise Corrupt(f"file integrity checksum failed for {jsontext.dumps(shown)}")
+
+
+def _open_first(trees: Sequence[Tree], name: bytes) -> int:
+    """A descriptor of the regular file *name* in the first tree that has it, or -1."""
+    for tree in trees:
+        try:
+            return tree.open_regular(beneath(clean(name)))
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            continue
+    return -1

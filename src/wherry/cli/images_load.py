@@ -1,0 +1,117 @@
+"""``wherry load`` and ``wherry import``."""
+
+from __future__ import annotations
+
+from wherry.cli.flags import Flag
+from wherry.cli.progress import reporter
+from wherry.errors import InvalidArgument, from_os_error
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wherry.cli.call import Call
+
+LOAD = (
+    Flag("input", "i", metavar="input", help="Read from this file or directory instead of standard input"),
+    Flag("quiet", "q", "bool", "Show no progress"),
+    Flag("signature-policy", hidden=True, help="Signature policy file"),
+)
+IMPORT_IMAGE = (
+    Flag("arch", metavar="ARCH", help="Processor architecture of the image"),
+    Flag("change", "c", many=True, metavar="instruction",
+         help="Containerfile instruction to apply: CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, STOPSIGNAL, USER, "
+              "VOLUME, WORKDIR"),
+    Flag("message", "m", metavar="message", help="Comment in the image's history"),
+    Flag("os", metavar="OS", help="Operating system of the image"),
+    Flag("quiet", "q", "bool", "Show no progress"),
+    Flag("signature-policy", hidden=True, help="Signature policy file"),
+    Flag("variant", metavar="VARIANT", help="Variant of the architecture"),
+)
+
+
+def load(call: Call) -> int:
+    """Load images from an archive, a directory or standard input."""
+    from wherry.sys.terminal import is_terminal
+
+    flags = call.flags
+    path = flags.text("input")
+    if path and path != "/dev/stdin":
+        names = call.runtime.images.load(path, progress=reporter(quiet=flags.on("quiet")))
+    else:
+        if is_terminal(0):
+            raise InvalidArgument("cannot read from terminal, use command-line redirection or the --input flag")
+        names = _from_stdin(
+            call, lambda spooled: call.runtime.images.load(spooled, progress=reporter(quiet=flags.on("quiet")))
+        )
+    for name in names:
+        call.out(f"Loaded image: {name}\n")
+    return 0
+
+
+def import_image(call: Call) -> int:
+    """Make an image from a root file system tar and print its id."""
+    flags = call.flags
+    source = call.args[0]
+    name = call.args[1] if len(call.args) > 1 else ""
+
+    def make(path: str) -> list[str]:
+        image = call.runtime.images.import_(
+            path,
+            name=name,
+            message=flags.text("message"),
+            changes=flags.many("change"),
+            os=flags.text("os"),
+            architecture=flags.text("arch"),
+            variant=flags.text("variant"),
+        )
+        return [image.id]
+
+    if source.startswith(("http://", "https://")):
+        identity = _from_url(call, source, make)[0]
+    elif source == "-":
+        identity = _from_stdin(call, make)[0]
+    else:
+        identity = make(source)[0]
+    call.out(f"sha256:{identity}\n")
+    return 0
+
+
+def _from_stdin(call: Call, use: Callable[[str], list[str]]) -> list[str]:
+    import sys
+
+    return _spooled(call, sys.stdin.buffer.read, use)
+
+
+def _from_url(call: Call, url: str, use: Callable[[str], list[str]]) -> list[str]:
+    """Download *url* first; it may be read several times."""
+    import urllib3
+
+    try:
+        response = urllib3.PoolManager().request("GET", url, preload_content=False, decode_content=False)
+    except urllib3.exceptions.HTTPError as error:
+        raise InvalidArgument(f"downloading {url}: {error}") from None
+    try:
+        if response.status != 200:
+            raise InvalidArgument(f"downloading {url}: server answered {response.status} {response.reason}")
+        return _spooled(call, response.read, use)
+    finally:
+        response.release_conn()
+
+
+def _spooled(call: Call, read: Callable[[int], bytes], use: Callable[[str], list[str]]) -> list[str]:
+    """Copy a stream to a file that is gone at the end whatever happens, and *use* it."""
+    import os
+    import tempfile
+
+    directory = call.runtime.settings.engine.image_copy_tmp_dir
+    if not os.path.isdir(directory):
+        directory = "/var/tmp"
+    try:
+        with tempfile.NamedTemporaryFile(dir=directory, prefix="wherry-") as spool:
+            while chunk := read(1 << 20):
+                spool.write(chunk)
+            spool.flush()
+            return use(spool.name)
+    except OSError as error:
+        raise from_os_error(error, "storing the input") from None

@@ -1,0 +1,81 @@
+"""``wherry pull``."""
+
+from __future__ import annotations
+
+from wherry.cli.flags import Flag
+from wherry.cli.progress import reporter
+from wherry.cli.targets import finish
+from wherry.errors import InvalidArgument, WherryError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from wherry.cli.call import Call
+
+PULL = (
+    Flag("all-tags", "a", "bool", "Pull all tags of the repository"),
+    Flag("arch", metavar="ARCH", help="Pull for this processor architecture"),
+    Flag("authfile", metavar="path", help="File with the credentials for registries"),
+    Flag("cert-dir", metavar="path", help="Directory with certificates for the registry"),
+    Flag("creds", metavar="[username[:password]]", help="Credentials for the registry"),
+    Flag("decryption-key", many=True, metavar="key[:passphrase]", help="Key for an encrypted image"),
+    Flag("disable-content-trust", kind="bool", help="Accepted for Docker's sake; does nothing"),
+    Flag("os", metavar="OS", help="Pull for this operating system"),
+    Flag("platform", metavar="OS/ARCH", help="Pull for this platform"),
+    Flag("policy", default="always", metavar="policy", help="When to pull: always, missing, newer or never"),
+    Flag("quiet", "q", "bool", "Show nothing but the image's id"),
+    Flag("retry", kind="uint", default="3", metavar="attempts", help="How often to try again"),
+    Flag("retry-delay", metavar="duration", help="Time between two attempts"),
+    Flag("signature-policy", hidden=True, help="Signature policy file"),
+    Flag("tls-verify", kind="bool", default="true", help="Insist on HTTPS and valid certificates"),
+    Flag("variant", metavar="VARIANT", help="Pull for this variant of the architecture"),
+)
+
+
+def pull(call: Call) -> int:
+    """Pull images and print their ids."""
+    options = _options(call)
+    errors: list[WherryError] = []
+    progress = reporter(quiet=call.flags.on("quiet"))
+    for name in call.args:
+        try:
+            image = call.runtime.images.pull(name, progress=progress, **options)
+        except WherryError as error:
+            errors.append(error)
+        else:
+            call.out(image.id + "\n")
+    return finish(errors)
+
+
+def _options(call: Call) -> dict[str, Any]:
+    from wherry.cli.unsupported import refuse
+
+    flags = call.flags
+    refuse(flags, "decryption-key", "encrypted images cannot be read")
+    refuse(flags, "signature-policy", "signatures are checked by the host's policy only")
+    if flags.given("platform") and (flags.given("arch") or flags.given("os")):
+        raise InvalidArgument("--platform option can not be specified with --arch or --os")
+    options: dict[str, Any] = {"policy": flags.text("policy"), "all_tags": flags.on("all-tags")}
+    if flags.given("platform"):
+        options["platform"] = flags.text("platform")
+    for flag, option in (("os", "os"), ("arch", "architecture"), ("variant", "variant"), ("authfile", "authfile"),
+                         ("creds", "credentials"), ("cert-dir", "cert_dir")):
+        if flags.given(flag):
+            options[option] = flags.text(flag)
+    if flags.given("tls-verify"):
+        options["tls_verify"] = flags.on("tls-verify")
+    if flags.given("retry"):
+        options["retry"] = flags.number("retry")
+    if flags.given("retry-delay"):
+        options["retry_delay"] = _delay(flags.text("retry-delay"))
+    return options
+
+
+def _delay(text: str) -> float:
+    from wherry.cli.flagvalues import parse_duration
+
+    try:
+        return parse_duration(text) / 1e9
+    except ValueError as error:
+        raise InvalidArgument(f'parsing value for "retry-delay" flag: {error}') from None

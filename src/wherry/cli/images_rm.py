@@ -1,0 +1,64 @@
+"""``wherry rmi``."""
+
+from __future__ import annotations
+
+from wherry.cli.flags import Flag, UsageError
+from wherry.cli.targets import finish
+from wherry.errors import IN_USE, NOT_FOUND, NoSuchImage, WherryError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from wherry.cli.call import Call
+
+RM = (
+    Flag("all", "a", "bool", "Remove all images"),
+    Flag("force", "f", "bool", "Remove containers that use the image as well; missing images are no error"),
+    Flag("ignore", "i", "bool", "Missing images are no error"),
+    Flag("no-prune", kind="bool", help="Keep nameless parent images"),
+)
+
+
+def rm(call: Call) -> int:
+    """Remove images or their names, printing ``Untagged:`` and ``Deleted:`` lines."""
+    flags = call.flags
+    everything, force = flags.on("all"), flags.on("force")
+    if not call.args and not everything:
+        raise UsageError("image name or ID must be specified", see=False)
+    if call.args and everything:
+        raise UsageError("when using the --all switch, you may not pass any images names or IDs", see=False)
+    images = call.runtime.images
+    chosen = [image.id for image in images.list(all=True)] if everything else call.args
+    ignore = force or flags.on("ignore")
+    errors: list[WherryError] = []
+    for text in chosen:
+        try:
+            lines = images.remove(text, force=force or everything) if not everything else _whole(call, text, force)
+        except NoSuchImage as error:
+            if not ignore:
+                errors.append(error)
+        except WherryError as error:
+            errors.append(error)
+        else:
+            call.out("".join(line + "\n" for line in lines))
+    return finish(errors, exit_code)
+
+
+def _whole(call: Call, image_id: str, force: bool) -> list[str]:
+    """Remove an image with all its names; containers that use it protect it unless forced."""
+    images = call.runtime.images
+    if force:
+        return images.remove(image_id, force=True)
+    lines: list[str] = []
+    for name in images.get(image_id).names[1:]:
+        lines += images.remove(name)
+    return lines + images.remove(image_id)
+
+
+def exit_code(errors: Sequence[WherryError]) -> int:
+    """2 if any image is in use, 1 if all failures are missing images, else 125."""
+    kinds = {error.kind for error in errors}
+    if IN_USE in kinds:
+        return 2
+    return 1 if kinds == {NOT_FOUND} else 125

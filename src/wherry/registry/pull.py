@@ -1,0 +1,177 @@
+"""Opening an image by reference: registries.conf decides where it really is, mirrors first."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from wherry.errors import RegistryError, WherryError
+from wherry.model.reference import Reference
+from wherry.registry.client import RegistryClient
+from wherry.registry.connect import open_client, retry_policy
+from wherry.registry.failures import Context
+from wherry.registry.platform import Platform, host_platform
+from wherry.registry.progress import Reporter
+from wherry.registry.remote import IsLayerPresent, RegistrySource, RemoteImage, read_image
+from wherry.registry.spool import spool_directory
+
+if TYPE_CHECKING:
+    from wherry.config.auth import Credentials
+    from wherry.config.registries import Endpoint, Registries
+    from wherry.config.settings import Settings
+
+#: Blobs fetched at once when containers.conf does not say.
+PARALLEL_COPIES = 6
+
+
+def open_image(
+    settings: Settings,
+    registries: Registries,
+    reference: Reference,
+    *,
+    platform: Platform | None = None,
+    credentials: Credentials | str | None = None,
+    authfile: str = "",
+    tls_verify: bool | None = None,
+    cert_dir: str = "",
+    reporter: Reporter | None = None,
+    retry: int | None = None,
+    retry_delay: float | None = None,
+    is_layer_present: IsLayerPresent | None = None,
+) -> RegistrySource:
+    """Find *reference* on its registry or a mirror of it; read its manifest, for *platform*, and its config.
+
+    *credentials* (a string is ``USER[:PASSWORD]``) are for the registry of the reference only; without them, and for
+    mirrors, they are looked up in *authfile* and the usual places.  *tls_verify* None follows registries.conf.
+    *retry* and *retry_delay* (seconds) override containers.conf.  Layers are fetched when the first one is opened,
+    except those *is_layer_present* knows.  Close the source after use.
+
+    Raises :class:`RegistryError` and its kin in Podman's words, :class:`NotFound` when no image suits the platform,
+    :class:`Corrupt` when what came is not what was asked for.
+    """
+    wanted = reference.with_default_tag().without_tag_if_digested()
+    access = _Access(
+        settings=settings,
+        registries=registries,
+        own=_own_credentials(credentials),
+        authfile=authfile,
+        tls_verify=tls_verify,
+        cert_dir=cert_dir,
+        workers=settings.engine.image_parallel_copies or PARALLEL_COPIES,
+    )
+    policy = retry_policy(settings, retry, retry_delay)
+    endpoints = registries.endpoints(wanted)
+    suitable = platform or host_platform()
+    found = policy.run(lambda: _first_endpoint(access, endpoints, wanted, suitable), threading.Event())
+    try:
+        return RegistrySource(
+            found.client,
+            found.physical.path,
+            found.image,
+            reference=str(wanted),
+            spool_parent=spool_directory(settings),
+            workers=access.workers,
+            retry=policy,
+            reporter=reporter,
+            is_layer_present=is_layer_present,
+        )
+    except BaseException:
+        found.client.close()
+        raise
+
+
+class _Access:
+    """How to reach endpoints: everything but where they are."""
+
+    def __init__(
+        self, *, settings: Settings, registries: Registries, own: Credentials | None, authfile: str,
+        tls_verify: bool | None, cert_dir: str, workers: int,
+    ) -> None:
+        self.settings = settings
+        self.registries = registries
+        self.own = own
+        self.authfile = authfile
+        self.tls_verify = tls_verify
+        self.cert_dir = cert_dir
+        self.workers = workers
+
+    def client(self, endpoint: Endpoint, logical: Reference) -> RegistryClient:
+        """A client for *endpoint*. Credentials given for the registry of *logical* go to no other host."""
+        from wherry.config import auth
+
+        physical = endpoint.reference
+        credentials = self.own if physical.domain == logical.domain else None
+        if credentials is None:
+            credentials = auth.credentials(
+                self.settings, physical.domain, physical.path, self.authfile,
+                helpers=self.registries.credential_helpers,
+            )
+        return open_client(
+            self.settings,
+            physical.domain,
+            credentials=credentials,
+            insecure=endpoint.insecure if self.tls_verify is None else not self.tls_verify,
+            cert_dir=self.cert_dir,
+            connections=self.workers,
+        )
+
+
+class _Found:
+    def __init__(self, client: RegistryClient, physical: Reference, image: RemoteImage) -> None:
+        self.client = client
+        self.physical = physical
+        self.image = image
+
+
+def _first_endpoint(access: _Access, endpoints: Sequence[Endpoint], logical: Reference, wanted: Platform) -> _Found:
+    """The first endpoint that has the whole image. When none has, the last one's error, with those of the mirrors."""
+    name = f"docker://{logical}"
+    failed: list[str] = []
+    for endpoint in endpoints:
+        last = endpoint is endpoints[-1]
+        words = f"initializing source {name}"
+        if last and failed:
+            mirrors = "\n".join(failed)
+            words += f": (Mirrors also failed: {mirrors}): {endpoint.reference}"
+        try:
+            return _open_endpoint(access, endpoint, logical, wanted, words if last else "")
+        except WherryError as error:
+            if last:
+                raise
+            failed.append(f"[{endpoint.reference}: {error}]")
+    raise RegistryError(f"initializing source {name}: no registry to ask")
+
+
+def _open_endpoint(access: _Access, endpoint: Endpoint, logical: Reference, wanted: Platform, words: str) -> _Found:
+    """The image at one endpoint. *words* go before an error met until its manifest is there."""
+    physical = endpoint.reference
+    with Context(words):
+        _check_blocked(access.registries, physical)
+        client = access.client(endpoint, logical)
+    try:
+        with Context(words):
+            client.ping()
+            top = client.manifest(physical.path, physical.digest or physical.tag)
+        return _Found(client, physical, read_image(client, physical.path, top, wanted, f"docker://{logical}"))
+    except BaseException:
+        client.close()
+        raise
+
+
+def _check_blocked(registries: Registries, physical: Reference) -> None:
+    """Is it allowed to ask there? Mirrors of a blocked registry are, unless they are blocked themselves."""
+    if registries.blocked(physical):
+        table = registries.find(physical)
+        prefix = table.prefix if table is not None else physical.domain
+        where = registries.config_file or "/etc/containers/registries.conf"
+        raise RegistryError(f"registry {prefix} is blocked in {where} or {where}.d")
+
+
+def _own_credentials(given: Credentials | str | None) -> Credentials | None:
+    if not isinstance(given, str):
+        return given
+    from wherry.config.auth import Credentials
+
+    user, _, password = given.partition(":")
+    return Credentials(username=user, password=password) if given else None

@@ -1,0 +1,205 @@
+"""Adding image layers: a tar stream becomes a layer whose tar can be given back bit for bit.
+
+The layers' lock is held for writing during the whole extraction, as every version of every engine understands it.
+The stream should therefore be local (a file, not a socket).
+"""
+
+from __future__ import annotations
+
+import os
+
+from wherry.archive import compression, extract, tarsplit
+from wherry.errors import AlreadyExists, Corrupt, InvalidArgument
+from wherry.model.digest import check_digest
+from wherry.model.ids import generate_id, is_id
+from wherry.model.timestamps import now
+from wherry.storage.layers import layer_id_for
+from wherry.storage.records import COMPRESSION_NUMBERS, LayerRecord
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from typing import Any
+
+    from wherry.archive.compression import Readable
+    from wherry.model.mount import IDMap
+    from wherry.storage.home import Home, Located
+    from wherry.storage.layers import Layers
+
+#: Bytes from which a compression format is recognised.
+_HEAD = 6
+
+
+class Adder:
+    """Adds layers to *home*. Methods need the layers' lock for writing."""
+
+    def __init__(self, layers: Layers, home: Home) -> None:
+        self._layers = layers
+        self._home = home
+
+    def add(
+        self,
+        parent: str,
+        stream: Readable,
+        *,
+        layer_id: str = "",
+        diff_id: str = "",
+        compressed_digest: str = "",
+        compressed_size: int = -1,
+    ) -> Located:
+        """Extract *stream* as a layer on *parent*.
+
+        The id follows from parent and content unless given; while the content is unknown the layer has a random one.
+        An existing layer is returned without reading the stream.  Raises :class:`NoSuchLayer` for the parent,
+        :class:`Corrupt` when the content is no tar or not what *diff_id* says; nothing is left then.
+        """
+        above = self._layers.get(parent) if parent else None
+        if layer_id and not is_id(layer_id):
+            raise InvalidArgument(f"{layer_id!r} is not a layer id")
+        if compressed_digest:
+            check_digest(compressed_digest)
+        wanted = layer_id or (layer_id_for(parent, check_digest(diff_id)) if diff_id else "")
+        found = self._layers.find(wanted) if wanted else None
+        if found is not None:
+            return self._reused(found, parent, diff_id)
+        measured = _Measured(stream, not compressed_digest)
+        record = LayerRecord(id=wanted or generate_id(), parent=parent, created=now())
+        layer = self._layers.begin(self._home, record, above)
+        try:
+            filled = self._extract(layer, measured, diff_id, compressed_digest, compressed_size)
+            if not wanted:
+                final = layer_id_for(parent, filled.diff_digest)
+                other = self._layers.find(final)
+                if other is not None:
+                    self._layers.abandon(layer)
+                    return other
+                layer = self._renamed(layer, filled, final)
+                filled = filled.replace(id=final)
+            layer.record = filled
+            return self._layers.finish(layer)
+        except BaseException:
+            self._layers.abandon(layer)
+            raise
+
+    def _reused(self, layer: Located, parent: str, diff_id: str) -> Located:
+        record = layer.record
+        if record.parent != parent or (diff_id and record.diff_digest and record.diff_digest != diff_id):
+            raise AlreadyExists(f"layer {layer.id} exists with other content: that ID is already in use")
+        return layer
+
+    def _extract(
+        self, layer: Located, stream: _Measured, diff_id: str, compressed_digest: str, compressed_size: int
+    ) -> LayerRecord:
+        options = self._layers.driver.extract_options(layer)
+        applied = extract.apply(
+            stream, self._layers.driver.upper(layer), options.replace(tar_split_path=self._home.tar_split(layer.id))
+        )
+        if diff_id and applied.diff_id != diff_id:
+            raise Corrupt(f"layer content has digest {applied.diff_id}, expected {diff_id}")
+        number = COMPRESSION_NUMBERS[applied.compression]
+        if not compressed_digest:
+            compressed_digest = stream.digest() if number else applied.diff_id
+        if compressed_size < 0:
+            compressed_size = stream.size
+        return layer.record.replace(
+            diff_digest=applied.diff_id, diff_size=applied.size, compression=number,
+            compressed_digest=compressed_digest, compressed_size=compressed_size,
+            uids=applied.uids, gids=applied.gids,
+        )
+
+    def _renamed(self, layer: Located, filled: LayerRecord, final: str) -> Located:
+        """Give the extracted layer its final id.
+
+        Both ids are recorded as incomplete while files move, so that after a crash all of it is removed.
+        """
+        table = self._home.layers
+        new = type(layer)(self._home, filled.replace(id=final))
+        table.put(new.record)
+        table.save()
+        try:
+            self._layers.driver.move(self._home, layer.id, final)
+            os.rename(self._home.tar_split(layer.id), self._home.tar_split(final))
+        except BaseException:
+            self._layers.abandon(new)
+            raise
+        table.drop(layer.id)
+        return new
+
+    def copy(self, source: Located, parent: str) -> Located:
+        """The content of *source* as a layer on another parent, from its reassembled tar."""
+        record = source.record
+        if not record.diff_digest:
+            raise InvalidArgument(f"layer {source.id} was not made from a tar")
+        stream = _Pieces(tarsplit.reassemble(source.home.tar_split(source.id), self._layers.driver.contents(source)))
+        return self.add(
+            parent, stream, diff_id=record.diff_digest, compressed_digest=record.compressed_digest,
+            compressed_size=record.compressed_size,
+        )
+
+    def mapped_copy(self, template: Located, uid_map: Sequence[IDMap], gid_map: Sequence[IDMap]) -> Located:
+        """A copy of a top layer whose files have the ids of the maps (storage lock held as well).
+
+        Its record takes the template's place in the chain, its directories lie on top of the template's.
+        """
+        import shutil
+
+        record = template.record.replace(
+            id=generate_id(), names=(), created=now(), uid_map=uid_map, gid_map=gid_map,
+        )
+        layer = self._layers.begin(self._home, record, template)
+        try:
+            if record.diff_digest:
+                shutil.copyfile(template.home.tar_split(template.id), self._home.tar_split(layer.id))
+            self._layers.driver.remap(layer, uid_map, gid_map)
+            return self._layers.finish(layer)
+        except BaseException:
+            self._layers.abandon(layer)
+            raise
+
+
+class _Measured:
+    """A stream that counts what is read from it and, if asked to and it is compressed, hashes it."""
+
+    def __init__(self, stream: Readable, hash_it: bool) -> None:
+        self._stream = stream
+        self._hash_it = hash_it
+        self._started = False
+        self._hash: Any = None
+        self.size = 0
+
+    def read(self, size: int, /) -> bytes:
+        data = self._stream.read(size)
+        self.size += len(data)
+        if not self._started:
+            self._start(data)
+        if self._hash is not None:
+            self._hash.update(data)
+        return data
+
+    def _start(self, head: bytes) -> None:
+        self._started = True
+        if self._hash_it and (len(head) < _HEAD or compression.detect(head) != "none"):
+            import hashlib
+
+            self._hash = hashlib.sha256()
+
+    def digest(self) -> str:
+        """Of everything read."""
+        return f"sha256:{self._hash.hexdigest()}"
+
+
+class _Pieces:
+    """An iterator of byte strings as a stream."""
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = pieces
+        self._held = b""
+
+    def read(self, size: int, /) -> bytes:
+        while not self._held:
+            try:
+                self._held = next(self._pieces)
+            except StopIteration:
+                return b""
+        out, self._held = self._held[:size], self._held[size:]
+        return out
