@@ -91,7 +91,7 @@ def _facts(held: LockedContainer, root: str) -> StartFacts:
         bind_mounts=state.bind_mounts,
         volume_paths=_volume_paths(held, root),
         mounts=_shared_memory(held),
-        net_ns=state.net_ns if config.create_net_ns else _joined_network(held),
+        net_ns=state.net_ns,
         namespaces=_joined_namespaces(held),
         shared_hostname=_hostname_of(held, config.uts_ns_ctr) if shared else "",
         hostname=os.uname().nodename,
@@ -135,14 +135,6 @@ def _volume_paths(held: LockedContainer, root: str) -> dict[str, str]:
     return mount_paths(held.runtime, held.config, root)
 
 
-def _joined_network(held: LockedContainer) -> str:
-    owner = held.config.net_ns_ctr
-    if not owner:
-        return ""
-    _pid_of(held, owner)
-    return held.runtime.networking.owner_namespace(owner)
-
-
 _JOINED = (
     ("ipc", "ipc_ns_ctr"), ("pid", "pid_ns_ctr"), ("user", "user_ns_ctr"), ("uts", "uts_ns_ctr"),
     ("cgroup", "cgroup_ns_ctr"), ("mount", "mount_ns_ctr"),
@@ -156,6 +148,10 @@ def _joined_namespaces(held: LockedContainer) -> dict[str, str]:
         owner = getattr(held.config, name)
         if owner:
             found[kind] = f"/proc/{_pid_of(held, owner)}/ns/{_PROC_NAMES.get(kind, kind)}"
+    owner = held.config.net_ns_ctr
+    if owner:
+        _pid_of(held, owner)
+        found["network"] = held.runtime.networking.owner_namespace(owner)
     return found
 
 
@@ -198,7 +194,7 @@ def _seccomp(held: LockedContainer) -> Mapping[str, Any] | None:
     architecture = host_facts(held.runtime).architecture
     if choice == seccomp.IMAGE:
         return seccomp.profile(config.labels[seccomp.IMAGE_LABEL], capabilities, architecture)
-    path = choice or seccomp.default_path(held.runtime.settings.containers.seccomp_profile)
+    path = choice or held.runtime.settings.containers.seccomp_profile
     if not path:
         return None
     make_dirs(held.runtime.paths.seccomp)

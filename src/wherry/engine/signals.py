@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
+from _signal import SIGKILL, pidfd_send_signal  # the C part of signal, without enum
 
 from wherry.sys.processes import start_time
 
@@ -19,7 +19,7 @@ def send(held: LockedContainer, number: int) -> bool:
     starting the OCI runtime would do, without starting it.  Without one, SIGKILL must reach every process of the
     cgroup and only the runtime knows them all.
     """
-    if number == signal.SIGKILL and not _has_pid_namespace(held):
+    if number == SIGKILL and not _has_pid_namespace(held):
         runtime = held.runtime.oci_runtime(held.state.runtime or held.config.runtime)
         runtime.kill(held.id, number, all=True)
         return True
@@ -35,7 +35,7 @@ def send_to_process(pid: int, start: int, number: int) -> bool:
     try:
         if start and start_time(pid) != start:
             return False
-        signal.pidfd_send_signal(handle, number)
+        pidfd_send_signal(handle, number)
     except ProcessLookupError:
         return False
     finally:

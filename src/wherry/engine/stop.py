@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-import signal
+from _signal import SIGKILL, SIGTERM  # the C part of signal, without enum
 
 from wherry.engine.cleanup import cleanup
 from wherry.engine.owner import Ownership
 from wherry.engine.signals import send
 from wherry.errors import StateError
 from wherry.model import status
+from wherry.spec.signals import name as signal_name
 from wherry.sys import log
 from wherry.sys.processes import start_time, wait_gone
 
@@ -34,10 +35,10 @@ def stop(runtime: Runtime, identity: str, timeout: int | None = None) -> bool:
                 return False
             pid, start = held.state.pid, held.state.pid_start
             seconds = held.config.stop_timeout if timeout is None else timeout
-            number = held.config.stop_signal if seconds > 0 else signal.SIGKILL
+            number = held.config.stop_signal if seconds > 0 else SIGKILL
             send(held, number)
-        if number == signal.SIGKILL or not wait_gone(pid, start, float(seconds)):
-            _kill_hard(runtime, identity, pid, start, "" if number == signal.SIGKILL else _name(number), seconds)
+        if number == SIGKILL or not wait_gone(pid, start, float(seconds)):
+            _kill_hard(runtime, identity, pid, start, "" if number == SIGKILL else signal_name(number), seconds)
         with runtime.lock(identity) as held:
             cleanup(held)
             after_stop(held)
@@ -81,7 +82,7 @@ def _kill_hard(runtime: Runtime, identity: str, pid: int, start: int, tried: str
         )
         with runtime.lock(identity) as held:
             if held.alive:
-                send(held, signal.SIGKILL)
+                send(held, SIGKILL)
     if not wait_gone(pid, start, KILL_TIMEOUT):
         raise StateError(
             f"container {identity}: process {pid} did not die of SIGKILL within {KILL_TIMEOUT:.0f} seconds: "
@@ -99,17 +100,10 @@ def kill(runtime: Runtime, identity: str, number: int) -> None:
                 f"can only kill running containers. {identity} is in state {status.display(state.status)}: "
                 "container state improper"
             )
-        if state.status == status.RUNNING and number in (signal.SIGKILL, signal.SIGTERM, held.config.stop_signal):
+        if state.status == status.RUNNING and number in (SIGKILL, SIGTERM, held.config.stop_signal):
             state.stopped_by_user = True
         send(held, number)
         held.save(held.event("kill"))
         pid, start, was_paused = state.pid, state.pid_start, state.status == status.PAUSED
-    if number == signal.SIGKILL and not was_paused:
+    if number == SIGKILL and not was_paused:
         wait_gone(pid, start, KILL_TIMEOUT)
-
-
-def _name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        return str(number)
