@@ -10,7 +10,7 @@ with wherry.Runtime(root=f"{base}/root", runroot=f"{base}/run", network_config_d
     result = rt.containers.run(image, ["sh", "-c", "echo hi; exit 3"], remove=True)
     print("run:", result.exit_code, result.stdout.strip())
     with rt.containers.create(
-        image, ["httpd", "-f", "-v", "-h", "/www"], name="pyweb", ports=[f"127.0.0.1:{port}:80"]
+        image, ["httpd", "-f", "-v", "-h", "/www"], name="pyweb", init=True, ports=[f"127.0.0.1:{port}:80"]
     ) as ctr:
         ctr.start()
         assert ctr.exec(["hostname"]).exit_code == 0

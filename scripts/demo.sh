@@ -72,7 +72,7 @@ echo "exit code: $code"
 [ "$code" = 7 ]
 
 say "Run detached on the default bridge with a published port"
-show run --detach --name web --publish "127.0.0.1:$web_port:80" "$image" httpd -f -v -h /www
+show run --detach --init --name web --publish "127.0.0.1:$web_port:80" "$image" httpd -f -v -h /www
 page=
 for _ in $(seq 50); do
     page=$("$python" -c "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:$web_port/', timeout=2).read().decode())" 2>/dev/null) && break

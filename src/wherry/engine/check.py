@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from wherry.errors import NoSuchContainer, WherryError
+from wherry.errors import WherryError
 from wherry.model import status
 from wherry.model.record import Record
 from wherry.sys import log
@@ -37,7 +37,7 @@ def check(runtime: Runtime, *, quick: bool = False, repair: bool = False) -> lis
     findings += _intents(runtime, repair)
     findings += _containers(runtime, repair)
     findings += _leftovers(runtime, repair)
-    findings += _network(runtime)
+    findings += _network(runtime, repair)
     return findings
 
 
@@ -192,10 +192,14 @@ def _remove_leftover(area: str, path: str) -> None:
         os.unlink(path)
 
 
-def _network(runtime: Runtime) -> list[Finding]:
+def _network(runtime: Runtime, repair: bool) -> list[Finding]:
     alive = {row.id for row in runtime.state.container_rows(all=True) if row.status in status.ALIVE}
     try:
-        problems = runtime.networking.driver.check(alive)
-    except (WherryError, NoSuchContainer) as error:
+        driver = runtime.networking.driver
+        found = [Finding(area="network", text=text) for text in driver.check(alive)]
+        if repair:
+            driver.repair(alive)
+            found = [finding.replace(repaired=True) for finding in found]
+    except WherryError as error:
         return [Finding(area="network", text=str(error), repairable=False)]
-    return [Finding(area="network", text=text) for text in problems]
+    return found
