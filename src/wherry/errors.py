@@ -273,8 +273,8 @@ def from_os_error(error: OSError, doing: str) -> WherryError:
     """
     import errno
 
-    where = f" {error.filename}" if error.filename else ""
-    text = f"{doing}:{where} {(error.strerror or str(error)).lower()}".replace(":  ", ": ")
+    where = f" {error.filename}:" if error.filename else ""
+    text = f"{doing}:{where} {(error.strerror or str(error)).lower()}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return NoSpace(text, hint="free some space, for example with 'wherry system prune', and try again")
     if error.errno == errno.EROFS:

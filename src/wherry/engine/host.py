@@ -14,8 +14,15 @@ if TYPE_CHECKING:
 def host_facts(runtime: Runtime) -> HostFacts:
     """Facts of this host, read once per runtime."""
     from wherry.config.environment import environ
+    from wherry.config.helpers import find
 
-    return runtime.cached("host facts", lambda: read_facts(rootless=runtime.settings.rootless, environment=environ()))
+    settings = runtime.settings
+    return runtime.cached(
+        "host facts",
+        lambda: read_facts(
+            rootless=settings.rootless, environment=environ(), init_program=find(settings, "catatonit")
+        ),
+    )
 
 
 class EngineLookup(Lookup):

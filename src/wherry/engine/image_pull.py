@@ -193,6 +193,7 @@ def store_image(runtime: Runtime, source: ImageSource, names: Sequence[str], rep
                 )
                 undo.push(f"adding layer {layer.id}", store.delete_layer, layer.id)
             parent = layer.id
+        source.announce_config()
         reporter.message("Writing manifest to image destination")
         image = store.add_image(
             config=source.config,
