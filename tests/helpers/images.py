@@ -28,8 +28,9 @@ def symlink(name: str, target: str) -> tarfile.TarInfo:
     return _member(name, tarfile.SYMTYPE, 0o777, {"linkname": target})
 
 
-def hardlink(name: str, target: str) -> tarfile.TarInfo:
-    return _member(name, tarfile.LNKTYPE, 0o644, {"linkname": target})
+def hardlink(name: str, target: str, **more: object) -> tarfile.TarInfo:
+    """Its mode and owner are applied to the file it links to."""
+    return _member(name, tarfile.LNKTYPE, 0o644, {"linkname": target, **more})
 
 
 def regular(name: str, mode: int = 0o644, **more: object) -> tarfile.TarInfo:
@@ -94,7 +95,7 @@ def busybox_tar() -> bytes:
         (regular("etc/passwd"), b"root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n"),
         (regular("etc/group"), b"root:x:0:\nuser:x:1000:\n"),
         (regular("home/user/note", uid=1000, gid=1000), b"note\n"),
-        hardlink("home/user/same-note", "home/user/note"),
+        hardlink("home/user/same-note", "home/user/note", uid=1000, gid=1000),
         (regular("bin/setid", 0o4755), b"#!/bin/sh\nid\n"),
     ])
 
@@ -159,6 +160,8 @@ def busybox_image(**options: object) -> MadeImage:
     upper = tar_of([
         directory("etc"),
         (regular("etc/motd"), b"hello\n"),
+        directory("home"),
+        directory("home/user", 0o750, uid=1000, gid=1000),
         whiteout("home/user/note"),
     ])
     return make_image([busybox_tar(), upper], **options)  # type: ignore[arg-type]

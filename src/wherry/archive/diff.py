@@ -13,7 +13,7 @@ import stat
 from wherry.archive.idmap import to_container
 from wherry.archive.pack import END, Packer, PackOptions, exported_xattrs
 from wherry.archive.tarheader import SECOND
-from wherry.archive.tree import Tree, member_path, split
+from wherry.archive.tree import Tree, member_path, named, split
 from wherry.archive.whiteout import is_opaque
 from wherry.errors import InvalidArgument, from_os_error
 from wherry.model.record import Record
@@ -66,7 +66,7 @@ def layer_tar(upper: str, lowers: Sequence[str] = (), options: PackOptions = _AS
                 yield packer.opaque_mark(path, status)
         yield END
     except OSError as error:
-        raise from_os_error(error, "reading layer") from error
+        raise from_os_error(named(error), "reading layer") from error
     finally:
         for tree in trees:
             tree.close()
@@ -83,7 +83,7 @@ def changes(upper: str, lowers: Sequence[str] = (), *, userxattr: bool = False) 
         trees.extend(Tree(root, follow=False) for root in (upper, *lowers))
         return _overlay_changes(trees[0], trees[1:], userxattr)
     except OSError as error:
-        raise from_os_error(error, "reading layer") from error
+        raise from_os_error(named(error), "reading layer") from error
     finally:
         for tree in trees:
             tree.close()
@@ -100,7 +100,7 @@ def tree_changes(new: str, old: str, options: PackOptions = _AS_IT_IS) -> list[C
         with Tree(new, follow=False) as new_tree, Tree(old, follow=False) as old_tree:
             found = _Comparison(new_tree, old_tree, options).run()
     except OSError as error:
-        raise from_os_error(error, "comparing layers") from error
+        raise from_os_error(named(error), "comparing layers") from error
     return [Change(kind=found[path], path="/" + os.fsdecode(path)) for path in sorted(found, key=_parts)]
 
 
@@ -122,19 +122,19 @@ def tree_tar(new: str, old: str = "", options: PackOptions = _AS_IT_IS) -> Itera
                         yield from _member(packer, path)
             yield END
     except OSError as error:
-        raise from_os_error(error, "reading layer") from error
+        raise from_os_error(named(error), "reading layer") from error
 
 
 def _member(packer: Packer, path: bytes, status: os.stat_result | None = None) -> Iterator[bytes]:
     """One member, or nothing if the file is gone by now (before anything of it has been written)."""
-    pieces = packer.member(path, status)
+    begun = False
     try:
-        first = next(pieces, b"")
-    except FileNotFoundError:
-        return
-    if first:
-        yield first
-        yield from pieces
+        for piece in packer.member(path, status):
+            begun = True
+            yield piece
+    except OSError as error:
+        if begun or not isinstance(error, FileNotFoundError):
+            raise named(error, path) from error
 
 
 def _walk(tree: Tree) -> Iterator[tuple[bytes, os.stat_result]]:

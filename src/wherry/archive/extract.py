@@ -11,7 +11,7 @@ from wherry.archive.readahead import ReadAhead, SizeLimitExceeded
 from wherry.archive.tarentry import PAX_GLOBAL
 from wherry.archive.tarsplit import TarSplitWriter
 from wherry.archive.tarstream import TarReader
-from wherry.archive.tree import Tree
+from wherry.archive.tree import Tree, named
 from wherry.archive.unpack import OVERLAY, PLAIN, REMOVE, ExtractOptions, Unpacker
 from wherry.archive.whiteout import PREFIX
 from wherry.errors import from_os_error
@@ -54,7 +54,7 @@ def apply(stream: Readable, root: str, options: ExtractOptions) -> Applied:
                 compression=source.compression,
             )
     except OSError as error:
-        raise from_os_error(error, "unpacking layer") from error
+        raise from_os_error(named(error), "unpacking layer") from error
 
 
 def _apply(source: ReadAhead, tree: Tree, options: ExtractOptions) -> tuple[set[int], set[int]]:
@@ -91,8 +91,7 @@ def _apply_entry(entry: TarEntry, reader: TarReader, unpacker: Unpacker, split: 
         try:
             stored, crc = unpacker.unpack(entry, reader.content())
         except OSError as error:
-            name = entry.name.decode(errors="backslashreplace")
-            raise from_os_error(OSError(error.errno, error.strerror, name), "unpacking layer") from error
+            raise from_os_error(named(error, entry.name), "unpacking layer") from error
     if not split:
         return
     if stored:

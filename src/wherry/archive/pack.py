@@ -14,7 +14,7 @@ from wherry.archive.idmap import to_container
 from wherry.archive.tarentry import BLOCK_DEVICE, CHARACTER, DIRECTORY, FIFO, HARDLINK, REGULAR, SYMLINK, TarEntry
 from wherry.archive.tarheader import BLOCK, SECOND, ZERO_BLOCK
 from wherry.archive.tarstream import encode_header
-from wherry.archive.tree import member_path, split
+from wherry.archive.tree import member_path, shown, split
 from wherry.archive.whiteout import OPAQUE, PREFIX
 from wherry.errors import Corrupt, InvalidArgument, Unsupported
 from wherry.model.record import Record
@@ -158,7 +158,7 @@ def _content(fd: int, entry: TarEntry) -> Iterator[bytes]:
     while left:
         piece = os.read(fd, min(left, _READ))
         if not piece:
-            raise Corrupt(f"{entry.name.decode(errors='backslashreplace')}: file shrank while it was read")
+            raise Corrupt(f"{shown(entry.name)}: file shrank while it was read")
         left -= len(piece)
         yield piece
     yield bytes(-entry.size % BLOCK)

@@ -7,7 +7,6 @@ can read; encoding chooses what Go's writer chooses: ustar where every field fit
 
 from __future__ import annotations
 
-import re
 from _struct import Struct
 from zlib import adler32
 
@@ -37,8 +36,7 @@ _GNU = b"ustar  \x00"
 _STAR_TRAILER = b"tar\x00"
 _MOST_KNOWN = 4096
 _known: dict[bytes, int] = {}       # number fields met and their values; few differ within an archive
-_DECIMAL = re.compile(rb"[+-]?[0-9]{1,40}\Z")
-_PAX_TIME = re.compile(rb"([+-]?[0-9]{1,40})(?:\.([0-9]*))?\Z")
+_MOST_DIGITS = 40       # of a decimal number; leading zeros are allowed
 
 
 def decode_block(block: bytes) -> TarEntry:
@@ -184,19 +182,20 @@ def _is_valid(key: bytes, value: bytes) -> bool:
 
 def pax_integer(value: bytes) -> int:
     """A decimal integer of an extended header. Raises :class:`Corrupt`."""
-    if not _DECIMAL.match(value):
-        raise Corrupt(f"archive/tar: invalid tar header: {value!r} is not a number")
+    digits = value[1:] if value.startswith((b"+", b"-")) else value
+    if not digits.isdigit() or len(digits) > _MOST_DIGITS:
+        raise Corrupt(f"archive/tar: invalid tar header: {value[:_MOST_DIGITS]!r} is not a number")
     return _checked(int(value))
 
 
 def pax_time(value: bytes) -> int:
     """A time of an extended header, decimal seconds since 1970, in nanoseconds; further digits are cut off."""
-    match = _PAX_TIME.match(value)
-    if not match:
-        raise Corrupt(f"archive/tar: invalid tar header: {value!r} is not a time")
-    seconds = _checked(int(match[1])) * SECOND
-    fraction = int((match[2] or b"")[:9].ljust(9, b"0"))
-    return seconds - fraction if match[1].startswith(b"-") else seconds + fraction
+    whole, _, digits = value.partition(b".")
+    if digits and not digits.isdigit():
+        raise Corrupt(f"archive/tar: invalid tar header: {value[:_MOST_DIGITS]!r} is not a time")
+    seconds = pax_integer(whole) * SECOND
+    fraction = int(digits[:9].ljust(9, b"0"))
+    return seconds - fraction if whole.startswith(b"-") else seconds + fraction
 
 
 def format_pax_time(time_ns: int) -> bytes:

@@ -12,7 +12,7 @@ from binascii import a2b_base64, b2a_base64
 
 from wherry.archive import compression
 from wherry.archive.crc64 import crc64
-from wherry.archive.tree import Tree, beneath, clean
+from wherry.archive.tree import Tree, beneath, clean, named, shown
 from wherry.errors import Corrupt, from_os_error
 from wherry.model import jsontext
 from wherry.sys.files import write_all
@@ -66,7 +66,7 @@ class TarSplitWriter:
         """
         key = clean(name)
         if key in self._names:
-            raise Corrupt(f"{name.decode(errors='backslashreplace')}: duplicates of file paths not supported")
+            raise Corrupt(f"{shown(name)}: duplicates of file paths not supported")
         self._names.add(key)
         fields = _json_name(name)
         if size:
@@ -138,7 +138,7 @@ def reassemble(tar_split_path: str, roots: Sequence[str]) -> Iterator[bytes]:
             elif entry.get("type") == _FILE:
                 yield from _file_content(trees, _name(entry), _size(entry), int.from_bytes(payload, "big"))
     except OSError as error:
-        raise from_os_error(error, "reading layer") from error
+        raise from_os_error(named(error), "reading layer") from error
     finally:
         for tree in trees:
             tree.close()
@@ -196,10 +196,9 @@ def _size(entry: dict[str, Any]) -> int:
 def _file_content(trees: Sequence[Tree], name: bytes, size: int, crc: int) -> Iterator[bytes]:
     if not size:
         return
-    shown = name.decode(errors="backslashreplace")
     fd = _open_first(trees, name)
     if fd < 0:
-        raise Corrupt(f"{shown}: file of the layer is missing")
+        raise Corrupt(f"{shown(name)}: file of the layer is missing")
     found = 0
     left = size
     try:
@@ -213,7 +212,7 @@ def _file_content(trees: Sequence[Tree], name: bytes, size: int, crc: int) -> It
     finally:
         os.close(fd)
     if left or piece or found != crc:
-        raise Corrupt(f"file integrity checksum failed for {jsontext.dumps(shown)}")
+        raise Corrupt(f"file integrity checksum failed for {jsontext.dumps(shown(name))}")
 
 
 def _open_first(trees: Sequence[Tree], name: bytes) -> int:

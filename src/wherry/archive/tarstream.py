@@ -205,12 +205,17 @@ class TarReader:
 
 
 def _merge(entry: TarEntry, records: dict[bytes, bytes]) -> None:
-    """Let the records of a pax extended header override the fields of the header block; an empty value does not."""
+    """Let the records of a pax extended header override the fields of the header block; an empty value does not.
+
+    An attribute whose value is empty is one, though.
+    """
     entry.pax = records
     for key, value in records.items():
-        if not value:
+        if key.startswith(XATTR_PREFIX):
+            entry.xattrs[key[len(XATTR_PREFIX):]] = value
+        elif not value:
             continue
-        if key == b"path":
+        elif key == b"path":
             entry.name = value
         elif key == b"linkpath":
             entry.linkname = value
@@ -228,8 +233,6 @@ def _merge(entry: TarEntry, records: dict[bytes, bytes]) -> None:
             entry.uname = value
         elif key == b"gname":
             entry.gname = value
-        elif key.startswith(XATTR_PREFIX):
-            entry.xattrs[key[len(XATTR_PREFIX):]] = value
 
 
 class TarWriter:

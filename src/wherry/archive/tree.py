@@ -63,6 +63,17 @@ def split(path: bytes) -> tuple[bytes, bytes]:
     return parent, base
 
 
+def shown(name: bytes) -> str:
+    """A name for people: what is not UTF-8 is escaped."""
+    return name.decode(errors="backslashreplace")
+
+
+def named(error: OSError, path: bytes | None = None) -> OSError:
+    """The same error, about *path* if given, with its file name as text."""
+    name = error.filename if path is None else path
+    return OSError(error.errno, error.strerror, shown(name) if isinstance(name, bytes) else name)
+
+
 class Tree:
     """A directory tree, open.  Paths are relative to its root, cleaned (:func:`beneath`); empty means the root.
 

@@ -21,7 +21,7 @@ from wherry.archive.tarentry import (
     REGULAR,
     SYMLINK,
 )
-from wherry.archive.tree import beneath, clean, handle_path, member_path, split
+from wherry.archive.tree import beneath, clean, handle_path, member_path, shown, split
 from wherry.archive.whiteout import OverlayWhiteouts, RemovingWhiteouts
 from wherry.errors import Corrupt, PermissionRefused, Unsupported
 from wherry.model.record import Record
@@ -99,7 +99,7 @@ class Unpacker:
         kind = entry.type
         if kind == REGULAR:
             if entry.is_sparse:
-                raise Unsupported(f"{_shown(entry)}: sparse files in tar archives are not supported")
+                raise Unsupported(f"{shown(entry.name)}: sparse files in tar archives are not supported")
             return True, self._file(entry, path, content)
         if kind == DIRECTORY:
             self._directory(entry, path)
@@ -110,7 +110,7 @@ class Unpacker:
         elif kind in _NODE_TYPES:
             self._node(entry, path)
         else:
-            raise Unsupported(f"{_shown(entry)}: unhandled tar header type {kind[0]}")
+            raise Unsupported(f"{shown(entry.name)}: unhandled tar header type {kind[0]}")
         return False, 0
 
     def finish(self) -> None:
@@ -133,7 +133,7 @@ class Unpacker:
         """The root's own member. ``./`` is ignored, unless the tree is a whole one (vfs); ``/`` is not."""
         if entry.type != DIRECTORY:
             if cleaned != b".":
-                raise Corrupt(f"{_shown(entry)}: the root directory cannot be replaced")
+                raise Corrupt(f"{shown(entry.name)}: the root directory cannot be replaced")
             return
         self._root = entry
         if cleaned != b"." or self._options.whiteouts == REMOVE:
@@ -195,7 +195,7 @@ class Unpacker:
         if kind != FIFO and self._options.in_userns:
             return
         if max(entry.devmajor, entry.devminor) > _LARGEST_DEVICE or min(entry.devmajor, entry.devminor) < 0:
-            raise Corrupt(f"{_shown(entry)}: device number out of range")
+            raise Corrupt(f"{shown(entry.name)}: device number out of range")
         device = 0 if kind == FIFO else os.makedev(entry.devmajor, entry.devminor)
         mode = _NODE_TYPES[kind] | 0o600
         self._place(path, lambda directory, base: os.mknod(base, mode, device, dir_fd=directory))
@@ -218,7 +218,7 @@ class Unpacker:
             try:
                 os.chown(name, *self._root_ids, dir_fd=directory, follow_symlinks=False)
             except OSError as error:
-                self._chown_failed(error, name.decode(errors="backslashreplace"), *self._root_ids)
+                self._chown_failed(error, shown(name), *self._root_ids)
 
     def _finish_open(self, fd: int, entry: TarEntry) -> None:
         """Owner, mode, times and attributes of a file or directory open for the purpose, which is closed."""
@@ -259,7 +259,7 @@ class Unpacker:
             else:
                 os.chown(what, uid, gid, dir_fd=dir_fd, follow_symlinks=False)
         except OSError as error:
-            self._chown_failed(error, _shown(entry), uid, gid)
+            self._chown_failed(error, shown(entry.name), uid, gid)
 
     def _chown_whiteout(self, directory: int, base: bytes, entry: TarEntry) -> None:
         self._chown(entry, base, dir_fd=directory)
@@ -281,7 +281,7 @@ class Unpacker:
         uid = to_host(entry.uid, options.uid_map, "UID")
         gid = to_host(entry.gid, options.gid_map, "GID")
         if not 0 <= uid <= _LARGEST_ID or not 0 <= gid <= _LARGEST_ID:
-            raise Corrupt(f"{_shown(entry)}: owner {uid}:{gid} out of range")
+            raise Corrupt(f"{shown(entry.name)}: owner {uid}:{gid} out of range")
         return uid, gid
 
     def _override_of(self, entry: TarEntry) -> bytes:
@@ -327,7 +327,3 @@ def _times(entry: TarEntry) -> tuple[int, int]:
 def _override(uid: int, gid: int, mode: int, kind: str) -> bytes:
     """The attribute that says whose and what a file really is (containers/storage 1.57 and later)."""
     return b"%d:%d:%04o:%s" % (uid, gid, mode & 0o7777, kind.encode())
-
-
-def _shown(entry: TarEntry) -> str:
-    return entry.name.decode(errors="backslashreplace")

@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 
-from wherry.archive.tree import handle_path, member_path, split
+from wherry.archive.tree import handle_path, member_path, shown, split
 from wherry.errors import Corrupt
 
 TYPE_CHECKING = False
@@ -47,7 +47,7 @@ def _hidden(entry: TarEntry, path: bytes) -> bytes:
     parent, base = split(path)
     name = base[len(PREFIX):]
     if name in (b"", b".", b".."):
-        raise Corrupt(f"{entry.name.decode(errors='backslashreplace')}: whiteout of nothing: file exists")
+        raise Corrupt(f"{shown(entry.name)}: whiteout of nothing: file exists")
     return parent + b"/" + name if parent else name
 
 

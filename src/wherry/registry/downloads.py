@@ -128,6 +128,8 @@ class Downloads:
                     self._download(blob)
             except WherryError as error:
                 self._fail(error)
+            except OSError as error:
+                self._fail(from_os_error(error, f"reading blob {blob.layer.digest}"))
             except Exception as error:      # the reader must hear of a bug here, not wait for ever
                 self._fail(InternalError(f"reading blob {blob.layer.digest}: {error!r}"))
 

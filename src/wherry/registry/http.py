@@ -186,7 +186,6 @@ class HTTPClient:
             if self.insecure:
                 options["cert_reqs"] = "CERT_NONE"
                 options["assert_hostname"] = False
-                urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
         manager = self._new_proxy_manager(proxy, options) if proxy else urllib3.PoolManager(**options)
         manager.pool_classes_by_scheme = self._sockets.pool_classes
         return manager
@@ -247,6 +246,8 @@ class _Sockets:
         class Encrypted(HTTPSConnection):
             def connect(self) -> None:
                 register(self, super().connect)
+                # Whether to verify was the user's choice, and has been obeyed; a warning per request adds nothing.
+                self.is_verified = True
 
         class PlainPool(urllib3.HTTPConnectionPool):
             ConnectionCls = Plain

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # the C part of signal, without enum
+import _signal  # the C part of signal, without enum
 import errno
 import os
 import select

@@ -115,7 +115,7 @@ def nasty(format: int) -> bytes:
         layer.add("times-old", data=b"x", pax_headers={"mtime": "-1.25"})
         layer.add("capable", data=b"x", uid=1000, pax_headers=xattr("security.capability", CAPABILITY))
         layer.add("attributes", b"5", pax_headers={
-            **xattr("user.binary", b"\xff\x00\xfe\n="), **xattr("trusted.owner", b"me"), **xattr("user.empty", b""),
+            **xattr("user.binary", b"\xff\x00\xfe\n="), **xattr("trusted.owner", b"me"),
             **xattr("security.selinux", b"system_u:object_r:bin_t:s0\0"),
         })
         layer.add("link-attributes", b"2", linkname="x", pax_headers=xattr("trusted.link", b"1"))

@@ -69,14 +69,15 @@ def layout(tmp_path_factory: pytest.TempPathFactory, image: MadeImage, other: Ma
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory, layout: str) -> Iterator[RealRegistry]:
+def registry(tmp_path_factory: pytest.TempPathFactory, layout: str, image: MadeImage) -> Iterator[RealRegistry]:
+    plain = write_oci_layout(str(tmp_path_factory.mktemp("plain")), [(make_image(image.layers), "image")])
     with RealRegistry(tmp_path_factory.mktemp("registry")) as server:
         push = ["copy", "--all", "--dest-tls-verify=false"]
         skopeo(*push, f"oci:{layout}:image", f"docker://{server.host}/team/app:oci")
         skopeo(*push, f"oci:{layout}:both", f"docker://{server.host}/team/app:both")
         skopeo(*push, "--format", "v2s2", f"oci:{layout}:image", f"docker://{server.host}/team/app:docker")
         skopeo(
-            *push, "--dest-compress-format", "zstd", f"oci:{layout}:image", f"docker://{server.host}/other/app:zstd",
+            *push, "--dest-compress-format", "zstd", f"oci:{plain}:image", f"docker://{server.host}/other/app:zstd",
         )
         yield server
 
@@ -171,9 +172,12 @@ def check_same(source: ImageSource, image: MadeImage) -> None:
 
 
 class TestPull:
-    @pytest.mark.parametrize("tag", ["team/app:oci", "team/app:docker", "other/app:zstd"])
+    @pytest.mark.parametrize(
+        ("tag", "media_type"),
+        [("team/app:oci", "tar+gzip"), ("team/app:docker", "diff.tar.gzip"), ("other/app:zstd", "tar+zstd")],
+    )
     def test_same_bytes_as_skopeo_gets(
-        self, registry: RealRegistry, settings: Settings, image: MadeImage, tmp_path: Path, tag: str
+        self, registry: RealRegistry, settings: Settings, image: MadeImage, tmp_path: Path, tag: str, media_type: str
     ) -> None:
         skopeo("copy", "--src-tls-verify=false", f"docker://{registry.host}/{tag}", f"dir:{tmp_path}/theirs")
         name = parse(f"{registry.host}/{tag}")
@@ -181,6 +185,7 @@ class TestPull:
             assert source.manifest == (tmp_path / "theirs/manifest.json").read_bytes()
             assert source.config == (tmp_path / "theirs" / source.config_digest[7:]).read_bytes()
             for index, layer in enumerate(source.layers):
+                assert layer.media_type.endswith(media_type)
                 with source.open_layer(index) as stream:
                     assert stream.read() == (tmp_path / "theirs" / layer.digest[7:]).read_bytes()
             check_same(source, image)

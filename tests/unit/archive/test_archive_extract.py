@@ -118,6 +118,14 @@ def test_a_replaced_directory_is_found_under_its_new_meaning(root: Path) -> None
     assert names(root) == ["a", "alias", "b", "b/three", "b/two"]
 
 
+def test_attributes_may_be_empty(root: Path) -> None:
+    """Podman 4 loses them, 5 does not."""
+    extract(tar_of([regular("f", pax_headers={"SCHILY.xattr.user.a": "", "SCHILY.xattr.user.b": "x\0y"})]), root)
+    assert {name: os.getxattr(root / "f", name) for name in os.listxattr(root / "f")} == {
+        "user.a": b"", "user.b": b"x\0y"
+    }
+
+
 def test_the_root_entry(root: Path) -> None:
     root.chmod(0o555)
     extract(tar_of([directory("./", 0o700)]), root)
@@ -152,7 +160,8 @@ class TestOverlayWhiteouts:
 
     def test_beside_what_they_hide(self, root: Path) -> None:
         """Only lower layers are meant; podman refuses such layers."""
-        extract(tar_of([(regular("file"), b"new"), whiteout("file"), (regular("dir/f"), b"new"), whiteout("dir")]), root)
+        new = [(regular("file"), b"new"), (regular("dir/f"), b"new")]
+        extract(tar_of([*new, whiteout("file"), whiteout("dir")]), root)
         assert (root / "file").read_bytes() == b"new"
         assert (root / "dir/f").read_bytes() == b"new"
         assert self.is_opaque(root / "dir")
@@ -194,7 +203,8 @@ class TestRemovingWhiteouts:
         assert self.apply(root, whiteout("a"), whiteout("e"), whiteout("missing"), whiteout("f/g")) == ["f"]
 
     def test_what_the_layer_brings_stays(self, root: Path) -> None:
-        found = self.apply(root, regular("a/new/file"), regular("a/.wh..wh..opq"), whiteout("e"), regular("e"), whiteout("f"))
+        opaque = regular("a/.wh..wh..opq")
+        found = self.apply(root, regular("a/new/file"), opaque, whiteout("e"), regular("e"), whiteout("f"))
         assert found == ["a", "a/new", "a/new/file", "e"]
 
     def test_hiding_a_directory_the_layer_brings_empties_it_of_lower_things(self, root: Path) -> None:
@@ -275,6 +285,12 @@ def test_what_cannot_be_made(root: Path, members: list[tarfile.TarInfo], message
         extract(tar_of(members), root)
     assert str(failure.value).startswith("unpacking layer:")
     assert message.split(": ")[-1] in str(failure.value)
+
+
+def test_names_in_messages_are_readable(root: Path) -> None:
+    with pytest.raises(NotFound) as failure:
+        extract(tar_of([hardlink("bad-\udcff", "missing")]), root)
+    assert str(failure.value) == r"unpacking layer: bad-\xff: no such file or directory"
 
 
 def test_a_missing_root(tmp_path: Path) -> None:

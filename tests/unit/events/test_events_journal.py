@@ -13,6 +13,7 @@ import pytest
 from wherry import errors
 from wherry.events import journal
 from wherry.events.publisher import Publisher
+from wherry.events.reader import EventReader
 from wherry.model.event import Event
 
 EVENT = Event(
@@ -87,6 +88,26 @@ def test_nobody_listens(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None
         journal.send(EVENT)
 
 
+def test_a_journal_that_hangs(listener: socket.socket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "_PATIENCE", 0.01)
+    with pytest.raises(errors.Unavailable, match=r"writing event to the journal: .*: timed out"):
+        for _ in range(100_000):
+            journal.send(EVENT)
+
+
+def test_whose_entries_are_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    script = tmp_path / "journalctl"
+    script.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/words\n')
+    script.chmod(0o755)
+    monkeypatch.setattr("wherry.sys.processes.find_program", lambda name: str(script))
+    for reader, matches in (
+        (EventReader("journald", root="/graph", uid=1000), "SYSLOG_IDENTIFIER=wherry _UID=1000 WHERRY_ROOT=/graph"),
+        (EventReader("journald"), f"SYSLOG_IDENTIFIER=wherry _UID={os.geteuid()}"),
+    ):
+        assert list(reader.read(follow=False)) == []
+        assert (tmp_path / "words").read_text().strip().endswith(matches)
+
+
 def test_other_entries_are_no_events() -> None:
     with pytest.raises(ValueError):
         journal.event_of({"MESSAGE": "hello", "SYSLOG_IDENTIFIER": "wherry"})
@@ -95,12 +116,12 @@ def test_other_entries_are_no_events() -> None:
 def test_no_journalctl(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wherry.sys.processes.find_program", lambda name: "")
     with pytest.raises(errors.Unavailable, match="needs journalctl, which is not installed"):
-        journal.JournalEvents(root="", since=0, follow=False, live=False)
+        journal.JournalEvents(root="", uid=-1, since=0, follow=False, live=False)
 
 
 def test_journalctl_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wherry.sys.processes.find_program", lambda name: "/bin/false")
-    source = journal.JournalEvents(root="", since=0, follow=False, live=False)
+    source = journal.JournalEvents(root="", uid=-1, since=0, follow=False, live=False)
     with pytest.raises(errors.Unavailable, match="journalctl exited with status 1"):
         while source.read(5) is not None:
             pass

@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.unit.oci.conftest import descriptors
+
 from wherry.errors import NotFound
 from wherry.oci import attach
 from wherry.oci.attach import CLOSED, DETACHED, Attachment
@@ -318,7 +318,7 @@ def test_a_path_longer_than_a_socket_address(tmp_path: Path) -> None:
 def test_nothing_to_attach_to(tmp_path: Path, length: int) -> None:
     bundle = tmp_path / ("d" * length)
     before = descriptors()
-    with pytest.raises(NotFound, match="failed to connect to container's attach socket: .*/attach: no such file"):
+    with pytest.raises(NotFound, match=r"failed to connect to container's attach socket: .*/attach: no such file"):
         attach.connect(str(bundle))
     bundle.mkdir()
     Conmon(bundle).close()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
-
 from tests.unit.oci.conftest import Scripts, descriptors
+
 from wherry.errors import InternalError, NotFound, RuntimeCommandNotFound, RuntimeFailed
 from wherry.oci import conmon, monitor
 from wherry.oci.conmon import Created, Launch
@@ -21,8 +22,8 @@ MINIMAL = [
 LOG = ["--runtime-arg", "--log-format=json", "--runtime-arg", "--log", "--runtime-arg", "/r/oci-log"]
 
 
-def arguments(runtime: OciRuntime | None = None, **values: object) -> list[str]:
-    launch = Launch(id="i", name="n", bundle="/b", run_dir="/r", log_driver="none", **values)  # type: ignore[arg-type]
+def arguments(runtime: OciRuntime | None = None, **values: Any) -> list[str]:
+    launch = Launch(id="i", name="n", bundle="/b", run_dir="/r", log_driver="none", **values)
     return conmon.conmon_arguments("/usr/bin/conmon", runtime or OciRuntime("crun", "/bin/crun"), launch)
 
 
@@ -51,7 +52,7 @@ def test_the_least_there_is_to_say() -> None:
         ({"log_level": "debug", "syslog": True}, ["--log-level", "debug", "--syslog"]),
     ],
 )
-def test_what_a_launch_adds(values: dict[str, object], expected: list[str]) -> None:
+def test_what_a_launch_adds(values: dict[str, Any], expected: list[str]) -> None:
     assert arguments(**values) == [*MINIMAL, "--log-path", "none", *LOG, *expected]
 
 

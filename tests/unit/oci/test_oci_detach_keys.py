@@ -28,7 +28,7 @@ def test_sequences(text: str, keys: bytes) -> None:
 
 @pytest.mark.parametrize("text", ["ctrl-P", "ctrl-", "ctrl-1", "CTRL-p", "ab", "a,,b", ",", "é", "del"])
 def test_what_is_not_a_sequence(text: str) -> None:
-    with pytest.raises(InvalidArgument, match="^invalid detach keys: Unknown character: '"):
+    with pytest.raises(InvalidArgument, match=r"^invalid detach keys: Unknown character: '"):
         parse(text)
 
 

@@ -7,8 +7,8 @@ import os
 from pathlib import Path
 
 import pytest
-
 from tests.unit.oci.conftest import Scripts, descriptors
+
 from wherry.errors import RuntimeCommandNotFound, RuntimeFailed
 from wherry.oci import exec as oci_exec
 from wherry.oci.exec import ExecLaunch
@@ -157,7 +157,7 @@ def test_a_command_that_is_not_there(scripts: Scripts, session: ExecLaunch) -> N
 
 def test_a_conmon_that_dies_before_it_can_be_attached_to(scripts: Scripts, session: ExecLaunch) -> None:
     before = descriptors()
-    with pytest.raises(RuntimeFailed, match="^conmon failed: no luck$"):
+    with pytest.raises(RuntimeFailed, match=r"^conmon failed: no luck$"):
         oci_exec.start(scripts.conmon("echo no luck >&2; exit 1"), scripts.runtime(), session)
     assert not os.path.exists(session.directory)
     assert descriptors() == before

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.unit.oci.conftest import descriptors
+
 from wherry.oci.exits import Exit, ExitWatch, read_exit
 from wherry.sys import processes
 
@@ -122,12 +122,14 @@ def test_killed_conmon_is_lost_only_when_the_container_has_ended(
 
 def test_without_a_fifo_the_end_of_conmon_tells(place: Path, container: subprocess.Popen[bytes]) -> None:
     (place / "bundle/other").mkdir()
-    with subprocess.Popen(["sh", "-c", f"sleep 0.2; echo -n 5 > {place}/exits/c1"]) as monitor:
-        with ExitWatch(
+    with (
+        subprocess.Popen(["sh", "-c", f"sleep 0.2; echo -n 5 > {place}/exits/c1"]) as monitor,
+        ExitWatch(
             f"{place}/exits", "c1", f"{place}/bundle/other", pid=container.pid, conmon_pid=monitor.pid,
-        ) as waiting:
-            assert waiting.fileno() == -1
-            found = waiting.wait(timeout=20)
+        ) as waiting,
+    ):
+        assert waiting.fileno() == -1
+        found = waiting.wait(timeout=20)
     assert found is not None
     assert found.code == 5
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 import pytest
-
 from tests.unit.oci.conftest import Scripts
+
 from wherry.errors import NotFound
 from wherry.oci.features import Features, features, from_document, from_version
 from wherry.oci.runtime import OciRuntime

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 
 import pytest
-
 from tests.unit.oci.conftest import Scripts, descriptors
+
 from wherry.errors import NotFound, RuntimeFailed
 from wherry.oci.failures import ContainerGone
 from wherry.oci.runtime import OciRuntime
@@ -28,8 +29,7 @@ from wherry.sys import processes
         (lambda r: r.resume("c1"), "resume c1"),
     ],
 )
-def test_commands(scripts: Scripts, call: object, words: str) -> None:
-    assert callable(call)
+def test_commands(scripts: Scripts, call: Callable[[OciRuntime], None], words: str) -> None:
     before = descriptors()
     call(scripts.runtime())
     assert scripts.calls() == [f"crun --log-format=json {words}"]
@@ -63,7 +63,7 @@ def test_a_failure_is_what_the_runtime_logged(scripts: Scripts) -> None:
 
 
 def test_a_silent_failure_shows_the_status(scripts: Scripts) -> None:
-    with pytest.raises(RuntimeFailed, match="^OCI runtime error: crun: exit status 3$"):
+    with pytest.raises(RuntimeFailed, match=r"^OCI runtime error: crun: exit status 3$"):
         scripts.runtime("exit 3").start("c1")
 
 
@@ -115,9 +115,10 @@ def test_version(scripts: Scripts) -> None:
 def test_a_missing_program() -> None:
     runtime = OciRuntime("crun", "/no/such/crun")
     before = descriptors()
-    for call in (lambda: runtime.start("c1"), lambda: runtime.state("c1")):
-        with pytest.raises(NotFound, match="running OCI runtime: /no/such/crun"):
-            call()
+    with pytest.raises(NotFound, match="running OCI runtime: /no/such/crun"):
+        runtime.start("c1")
+    with pytest.raises(NotFound, match="running OCI runtime: /no/such/crun"):
+        runtime.state("c1")
     assert descriptors() == before
 
 
@@ -146,7 +147,11 @@ def test_a_virtual_machine_is_signalled_by_its_runtime(scripts: Scripts) -> None
 
 @pytest.mark.parametrize(
     ("root", "env", "expected"),
-    [("", {}, "/run/crun/c1"), ("", {"XDG_RUNTIME_DIR": "/x"}, "/x/crun/c1"), ("/r", {"XDG_RUNTIME_DIR": "/x"}, "/r/c1")],
+    [
+        ("", {}, "/run/crun/c1"),
+        ("", {"XDG_RUNTIME_DIR": "/x"}, "/x/crun/c1"),
+        ("/r", {"XDG_RUNTIME_DIR": "/x"}, "/r/c1"),
+    ],
 )
 def test_where_crun_keeps_state(root: str, env: dict[str, str], expected: str) -> None:
     assert OciRuntime("/opt/crun", "/opt/crun", root=root, env=env).state_dir("c1") == expected

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from tests.unit.oci.conftest import Scripts
+
 from wherry.oci import seccomp_cache
 from wherry.oci.runtime import OciRuntime
 from wherry.oci.seccomp_cache import ANNOTATION, annotate, remember
@@ -71,8 +71,9 @@ def test_a_changed_profile_has_another_key(crun: OciRuntime, cache: str) -> None
     keys = [
         annotate(document, cache, crun)
         for document in (
-            spec(), spec(defaultAction="SCMP_ACT_KILL"), spec(architectures=[]), spec(flags=["SECCOMP_FILTER_FLAG_LOG"]),
-            spec(syscalls=[]), spec(syscalls=[{"names": ["read"], "action": "SCMP_ACT_ALLOW"}]),
+            spec(), spec(defaultAction="SCMP_ACT_KILL"), spec(architectures=[]),
+            spec(flags=["SECCOMP_FILTER_FLAG_LOG"]), spec(syscalls=[]),
+            spec(syscalls=[{"names": ["read"], "action": "SCMP_ACT_ALLOW"}]),
         )
     ]
     assert "" not in keys

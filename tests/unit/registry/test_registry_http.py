@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import socket
+import warnings
 from pathlib import Path
 
 import fake_registry as fake
@@ -146,7 +147,11 @@ class TestTLS:
                 get(f"{url}/v2/", HTTPClient(certificates_dir=str(tmp_path)))
 
     def test_insecure_checks_nothing(self, tls_files: Path) -> None:
-        with FakeRegistry((f"{tls_files}/server.cert", f"{tls_files}/server.key")) as server:
+        with (
+            FakeRegistry((f"{tls_files}/server.cert", f"{tls_files}/server.key")) as server,
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("error")
             assert get(f"{server.url}/v2/", HTTPClient(insecure=True))[0] == 200
 
     def test_client_certificate_is_presented(self, tls_files: Path, tmp_path: Path) -> None:
@@ -244,6 +249,12 @@ class TestProxies:
     def test_no_proxy(self, none: str, host: str, port: int, direct: bool) -> None:
         chosen = Proxies(https="proxy:3128", none=none).choose("https", host, port)
         assert chosen == ("" if direct else "http://proxy:3128")
+
+    def test_from_the_environment(self) -> None:
+        assert Proxies.from_environment({
+            "HTTP_PROXY": "a:1", "http_proxy": "b:1", "https_proxy": "c:1", "no_proxy": "d", "ftp_proxy": "e:1",
+        }) == Proxies(http="a:1", https="c:1", none="d")
+        assert Proxies.from_environment({}) == Proxies()
 
     def test_schemes_are_apart(self) -> None:
         proxies = Proxies(http="http://a:1")

@@ -430,6 +430,16 @@ class TestBrokenDownloads:
         with pytest.raises(NoSpace, match="no space left on device"):
             read(open_source(), 0)
 
+    def test_no_descriptors_left(
+        self, open_source: Opener, image: FakeImage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def exhausted(fd: int) -> int:
+            raise OSError(24, "Too many open files")
+
+        monkeypatch.setattr(downloads.os, "dup", exhausted)
+        with pytest.raises(Exception, match="too many open files"):
+            read(open_source(), 0)
+
     def test_a_bug_in_a_worker_reaches_the_reader(
         self, open_source: Opener, image: FakeImage, monkeypatch: pytest.MonkeyPatch
     ) -> None:

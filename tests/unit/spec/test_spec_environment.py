@@ -44,7 +44,7 @@ def test_files_in_order():
 
 
 @pytest.mark.parametrize(("path", "message"), [
-    ("/none", 'parsing file "/none": open: /none no such file or directory'),
+    ("/none", 'parsing file "/none": open /none: no such file or directory'),
     ("/bad", 'parsing file "/bad": invalid variable: "=x"'),
     ("/bytes", 'parsing file "/bytes": /bytes is not UTF-8 text'),
 ])
@@ -57,7 +57,7 @@ def test_bad_file(path, message):
 
 def test_labels():
     assert words.labels(["a=1", "b", "c=x=y", "a=2"]) == {"a": "2", "b": "", "c": "x=y"}
-    with pytest.raises(InvalidArgument, match='^invalid label format: "=x"$'):
+    with pytest.raises(InvalidArgument, match=r'^unable to process labels: invalid label format: "=x"$'):
         words.labels(["=x"])
 
 
@@ -71,7 +71,7 @@ def test_label_files():
 
 def test_annotation():
     assert words.annotation(["a=1", "b=x=y"]) == {"a": "1", "b": "x=y"}
-    with pytest.raises(InvalidArgument, match="^annotations must be formatted KEY=VALUE$"):
+    with pytest.raises(InvalidArgument, match=r"^annotations must be formatted KEY=VALUE$"):
         words.annotation(["a"])
 
 

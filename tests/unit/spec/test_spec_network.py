@@ -32,7 +32,9 @@ def test_network(texts, mode, networks):
 
 
 def test_network_options():
-    request = words.network(["front:ip=10.0.0.5,ip6=FD00::5,mac=AA-BB-CC-DD-EE-FF,alias=a,alias=b,interface_name=x,mtu=9"])
+    request = words.network([
+        "front:ip=10.0.0.5,ip6=FD00::5,mac=AA-BB-CC-DD-EE-FF,alias=a,alias=b,interface_name=x,mtu=9"
+    ])
     assert request.networks["front"] == NetworkOptions(
         static_ips=["10.0.0.5", "fd00::5"], aliases=["a", "b"], static_mac="aa:bb:cc:dd:ee:ff", interface_name="x",
         options={"mtu": "9"},

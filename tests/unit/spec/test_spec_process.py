@@ -86,7 +86,7 @@ def test_pull(text, policy):
 def test_bad_choices():
     assert _fail(words.pull, "x") == 'unsupported pull policy "x"'
     assert _fail(words.image_volume, "x") == (
-        'invalid image volume mode "x" required value: anonymous, bind, ignore, tmpfs'
+        'invalid image volume mode "x" required value: anonymous, tmpfs, ignore'
     )
     assert _fail(words.log_driver, "x") == "running container create option: invalid log driver: invalid argument"
     assert _fail(words.init_container, "x") == "init-ctr value must be 'always' or 'once'"

@@ -106,7 +106,7 @@ def test_boolean(text, value):
 
 
 def test_bad_boolean():
-    with pytest.raises(InvalidArgument, match='strconv.ParseBool: parsing "yes": invalid syntax'):
+    with pytest.raises(InvalidArgument, match=r'strconv\.ParseBool: parsing "yes": invalid syntax'):
         values.boolean("yes")
 
 
@@ -126,5 +126,5 @@ def test_bad_line(line):
 
 def test_pairs():
     assert values.pairs(["a=1", "b=2=3"], "no {}") == {"a": "1", "b": "2=3"}
-    with pytest.raises(InvalidArgument, match="^no oops$"):
+    with pytest.raises(InvalidArgument, match=r"^no oops$"):
         values.pairs(["oops"], "no {}")

@@ -95,7 +95,9 @@ def tag(store: Store) -> object:
     return store.add_names(MADE.id, ["localhost/z:1"])
 
 
-OPERATIONS = [create, delete, rename, add_layer, add_layer_of_unknown_content, add_image, add_manifest, delete_image, tag]
+OPERATIONS = [
+    create, delete, rename, add_layer, add_layer_of_unknown_content, add_image, add_manifest, delete_image, tag,
+]
 
 
 class Injected:
