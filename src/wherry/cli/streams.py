@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # the C part of signal, without enum
+import _signal  # the C part of signal, without enum
 
 from wherry.engine.foreground import Streams
 from wherry.engine.signals import send_to_process

@@ -25,7 +25,9 @@ def apply_changes(inner: dict[str, Any], changes: Sequence[str]) -> dict[str, An
         instruction = _INSTRUCTIONS.get(word.upper())
         rest = rest.strip()
         if instruction is None or not rest:
-            raise InvalidArgument(f'invalid change "{change}" - must be formatted as INSTRUCTION VALUE: invalid argument')
+            raise InvalidArgument(
+                f'invalid change "{change}" - must be formatted as INSTRUCTION VALUE: invalid argument'
+            )
         instruction(result, rest)
     return result
 

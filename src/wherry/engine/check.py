@@ -142,7 +142,8 @@ def _cleanup(runtime: Runtime, identity: str, repair: bool) -> Finding:
 
 
 def _finish_removal(runtime: Runtime, identity: str, repair: bool) -> Finding:
-    finding = Finding(area="container", object_id=identity, text=f"removal of container {identity[:12]} was interrupted")
+    text = f"removal of container {identity[:12]} was interrupted"
+    finding = Finding(area="container", object_id=identity, text=text)
 
     def mend() -> None:
         from wherry.engine.remove import remove_locked

@@ -53,7 +53,10 @@ def _refuse_unsupported(spec: ContainerSpec) -> None:
 
 
 def image_facts(runtime: Runtime, spec: ContainerSpec, reporter: Reporter | None) -> ImageFacts:
-    """The image of *spec*, pulled if need be, as the facts resolving needs. Raises ``NoSuchImage`` and registry errors."""
+    """The image of *spec*, pulled if need be, as the facts resolving needs.
+
+    Raises ``NoSuchImage`` and what pulling raises.
+    """
     from wherry.engine import image_lookup
     from wherry.errors import NoSuchImage
     from wherry.spec.host import ImageFacts
@@ -166,9 +169,8 @@ def _placed(runtime: Runtime, config: ContainerConfig) -> ContainerConfig:
     """*config* with what only the engine knows: directories, log file, OCI runtime."""
     directory = runtime.store.container_dir(config.id)
     log_path = config.log_path
-    if config.log_driver in ("k8s-file", "json-file"):
-        if not log_path or os.path.isdir(log_path):
-            log_path = f"{log_path}/{config.id}/ctr.log" if log_path else f"{directory}/ctr.log"
+    if config.log_driver in ("k8s-file", "json-file") and (not log_path or os.path.isdir(log_path)):
+        log_path = f"{log_path}/{config.id}/ctr.log" if log_path else f"{directory}/ctr.log"
     changes: dict[str, object] = {
         "static_dir": directory,
         "log_path": log_path,

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from wherry.model.container import ContainerConfig, ContainerState
     from wherry.model.health import HealthConfig
 
-#: Annotations in which the creation options are kept that the OCI spec does not show (libpod ``define/annotations.go``).
-ANNOTATION = "io.podman.annotations."
 
 
 def inspect(runtime: Runtime, identity: str, *, size: bool = False) -> dict[str, Any]:

@@ -155,9 +155,8 @@ class Networking:
         if not config.net_ns_ctr:
             return {}
         other = self._runtime.state.container_state(config.net_ns_ctr)
-        return {
-            where: other.bind_mounts[where] for where in ("/etc/resolv.conf", "/etc/hosts") if where in other.bind_mounts
-        }
+        names = ("/etc/resolv.conf", "/etc/hosts")
+        return {name: other.bind_mounts[name] for name in names if name in other.bind_mounts}
 
     def _resolv_text(self, held: LockedContainer, status: Mapping[str, NetworkStatus]) -> str:
         from wherry.network.resolv import resolv_text

@@ -116,15 +116,19 @@ def _shared_memory(held: LockedContainer) -> list[Mount]:
     config = held.config
     if config.ipc_ns_ctr:
         pid = _pid_of(held, config.ipc_ns_ctr)
-        return [Mount(destination="/dev/shm", type="bind", source=f"/proc/{pid}/root/dev/shm", options=["bind", "rprivate"])]
+        return [_shm_bind(f"/proc/{pid}/root/dev/shm")]
     if config.shm_dir:
-        return [Mount(destination="/dev/shm", type="bind", source=config.shm_dir, options=["bind", "rprivate"])]
+        return [_shm_bind(config.shm_dir)]
     from wherry.spec.compile_mounts import needs_shm
 
     if not needs_shm(config):
         return []
     options = ["rprivate", "nosuid", "noexec", "nodev", "mode=1777", f"size={config.shm_size}"]
     return [Mount(destination="/dev/shm", type="tmpfs", source="shm", options=options)]
+
+
+def _shm_bind(source: str) -> Mount:
+    return Mount(destination="/dev/shm", type="bind", source=source, options=["bind", "rprivate"])
 
 
 def _volume_paths(held: LockedContainer, root: str) -> dict[str, str]:

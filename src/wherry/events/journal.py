@@ -40,6 +40,8 @@ _TEXT_FIELDS = {
     "PODMAN_CONTAINER_INSPECT_DATA": "inspect_data",
     "ERROR": "error",
 }
+#: Seconds to wait for a journal that does not take what it is sent.
+_PATIENCE = 2
 # Syslog severities. Health events are notices: a unit that runs checks may keep lesser messages out of the journal.
 _NOTICE, _INFO = 5, 6
 
@@ -83,6 +85,7 @@ def send(event: Event, root: str = "") -> None:
 
     message = _datagram(fields_of(event, root))
     link = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC)
+    link.settimeout(_PATIENCE)      # a journal that hangs must not hold up the engine
     try:
         try:
             link.sendto(message, SOCKET)
@@ -129,13 +132,13 @@ def _send_file(link: Any, message: bytes) -> None:
 
 
 class JournalEvents:
-    """Events a journalctl process prints.
+    """Events a journalctl process prints: those of *uid* (-1: our user) and of the engine with graph root *root*.
 
     *since* (ns, 0 for none) lets it skip older entries; with *follow* it waits for new ones, and *live* leaves out
     those already there.
     """
 
-    def __init__(self, *, root: str, since: int, follow: bool, live: bool) -> None:
+    def __init__(self, *, root: str, uid: int, since: int, follow: bool, live: bool) -> None:
         from wherry.sys.identity import effective_uid
         from wherry.sys.processes import find_program, spawn
 
@@ -143,7 +146,7 @@ class JournalEvents:
         if not program:
             raise Unavailable("reading events from the journal needs journalctl, which is not installed")
         argv = [program, "--quiet", "--no-pager", "--all", "--output=json", f"SYSLOG_IDENTIFIER={IDENTIFIER}"]
-        argv.append(f"_UID={effective_uid()}")
+        argv.append(f"_UID={effective_uid() if uid < 0 else uid}")
         if root:
             argv.append(f"WHERRY_ROOT={root}")
         if since:
@@ -168,7 +171,8 @@ class JournalEvents:
             return []
         chunk = os.read(self._out, _POLL_CHUNK)
         if not chunk:
-            return self._end()
+            self._end()
+            return None
         *lines, self._rest = (self._rest + chunk).split(b"\n")
         events = []
         for text in lines:

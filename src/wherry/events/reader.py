@@ -33,12 +33,16 @@ POLL = 0.1
 
 
 class EventReader:
-    """Reads one event log; the arguments are those of :class:`~wherry.events.publisher.Publisher`."""
+    """Reads one event log; *backend*, *path* and *root* are those of :class:`~wherry.events.publisher.Publisher`.
 
-    def __init__(self, backend: str, path: str = "", *, root: str = "") -> None:
+    *uid* is the user, as the host counts, whose journal entries are believed; -1 for our effective user.
+    """
+
+    def __init__(self, backend: str, path: str = "", *, root: str = "", uid: int = -1) -> None:
         self.backend = backend
         self.path = path
         self.root = root
+        self.uid = uid
 
     def read(
         self, *, since: str = "", until: str = "", filters: Sequence[str] = (), follow: bool = True
@@ -58,7 +62,7 @@ class EventReader:
         if self.backend == "journald":
             from wherry.events.journal import JournalEvents
 
-            source = JournalEvents(root=self.root, since=start, follow=follow, live=live)
+            source = JournalEvents(root=self.root, uid=self.uid, since=start, follow=follow, live=live)
         else:
             source = FileEvents(self.path, follow=follow, live=live)
         return EventStream(source, wanted, end if follow else 0)

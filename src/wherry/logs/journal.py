@@ -24,11 +24,12 @@ _CHUNK = 1 << 16
 _STREAMS = {"6": STDOUT, "3": STDERR}
 
 
-def journal_matches(container_id: str, unit: str) -> list[str]:
-    """What journalctl is to match: the container, or everything its systemd *unit* said."""
+def journal_matches(container_id: str, unit: str, uid: int) -> list[str]:
+    """What journalctl is to match: the container, or everything its systemd *unit* said; of *uid* (-1: ourselves)."""
     from wherry.sys.identity import effective_uid
 
-    uid = effective_uid()
+    if uid < 0:
+        uid = effective_uid()
     if unit:
         return [f"{'_SYSTEMD_USER_UNIT' if uid else '_SYSTEMD_UNIT'}={unit}", f"_UID={uid}"]
     return [f"CONTAINER_ID_FULL={container_id}", f"_UID={uid}"]

@@ -110,7 +110,8 @@ class Wait:
     """How a follower waits for more, and learns that there will be none.
 
     *finished* says whether the container has stopped for good; *pid* is that of its conmon, which writes the log: as
-    long as it lives nobody needs to be asked.  Without either the log is followed until the stream is closed.
+    long as it lives nobody needs to be asked, except once at the beginning: the pid of a container that has long
+    stopped may be somebody else's by now.  Without either the log is followed until the stream is closed.
     """
 
     #: Seconds between looks at the log.
@@ -119,9 +120,13 @@ class Wait:
     def __init__(self, finished: Callable[[], bool] | None, pid: int) -> None:
         self._finished = finished
         self._pid = pid
+        self._begun = False
 
     def pause(self) -> bool:
         """Wait a moment; True when what is in the log now is all there will be."""
+        if not self._begun:
+            self._begun = True
+            return self._is_finished()
         if self._pid:
             from wherry.sys.processes import wait_gone
 
@@ -134,4 +139,7 @@ class Wait:
             import time
 
             time.sleep(self.POLL)
+        return self._is_finished()
+
+    def _is_finished(self) -> bool:
         return self._finished is not None and self._finished()

@@ -31,13 +31,15 @@ def read(
     finished: Callable[[], bool] | None = None,
     pid: int = 0,
     unit: str = "",
+    uid: int = -1,
 ) -> LogStream:
     """The lines of a container's log, partial ones joined.
 
     *driver* is the container's log driver; *path* is its file, or *container_id* what the journal knows it by.  To
     follow, give the *pid* of its conmon and *finished*, which says whether it has stopped for good: the stream ends
     after everything written until then.  While following, a line whose end is still to come is handed out as it is,
-    marked partial.  *unit* is the systemd unit whose journal has the output of a container with driver passthrough.
+    marked partial.  *unit* is the systemd unit whose journal has the output of a container with driver passthrough,
+    *uid* the user, as the host counts, whose journal entries are believed (-1: our effective user).
 
     Raises :class:`NotLogging` when nothing was kept, :class:`Unavailable` when the journal cannot be read.
     """
@@ -47,7 +49,7 @@ def read(
     if driver == "journald" or (unit and driver in ("passthrough", "passthrough-tty")):
         from wherry.logs.journal import journal_matches, read_journal
 
-        matches = journal_matches(container_id, unit if driver != "journald" else "")
+        matches = journal_matches(container_id, unit if driver != "journald" else "", uid)
         return LogStream(lambda stream: read_journal(stream, matches, options, wait))
     if driver in ("none", "passthrough", "passthrough-tty"):
         raise NotLogging(f"this container is using the '{driver}' log driver, cannot read logs")

@@ -1,4 +1,4 @@
-"""Health check configuration (image-spec extension of Docker; the JSON keys of containers/image ``Schema2HealthConfig``)."""
+"""Health check configuration (Docker's image-spec extension; keys of containers/image ``Schema2HealthConfig``)."""
 
 from __future__ import annotations
 

@@ -162,10 +162,8 @@ def lease_range(subnet: Subnet, cidr: Cidr) -> tuple[int, int]:
     size = cidr.last - cidr.base + 1
     low = cidr.base + (size // 2 if size > 8 else 1)
     if subnet.lease_range is not None:
-        if subnet.lease_range.start_ip:
-            low = parse_address(subnet.lease_range.start_ip)[0]
-        else:
-            low = cidr.base + 1
+        start = subnet.lease_range.start_ip
+        low = parse_address(start)[0] if start else cidr.base + 1
         if subnet.lease_range.end_ip:
             high = parse_address(subnet.lease_range.end_ip)[0]
     return low, high

@@ -7,7 +7,8 @@ interface and rule), so nobody waits for it:
 * without published ports and without DNS a container has nothing of its own outside its network namespace but the
   lease (masquerading and forwarding rules belong to the subnet): dropping the namespace is all;
 * otherwise a small shell runs ``netavark teardown`` in the background on a second mount of the namespace.  What it is to
-  do is written down first, so that a crash loses nothing (:meth:`NetavarkDriver.settle`).
+  do was written down before netavark was asked to set anything up, and is moved to the directory of pending teardowns,
+  so that a crash at any moment loses nothing (:meth:`NetavarkDriver.settle`).
 
 netavark 1.x expects its caller to run one at a time; a flock on the run directory sees to that.
 """
@@ -26,7 +27,7 @@ from wherry.network.leases import Leases
 from wherry.network.protocol import AttachRequest
 from wherry.sys import log
 from wherry.sys.files import atomic_write, make_dirs, read_bytes
-from wherry.sys.processes import spawn
+from wherry.sys.processes import spawn, wait_gone, with_argument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,8 +42,10 @@ _TEARDOWN = (
     'lock=$1 request=$2 namespace=$3; shift 3; flock "$lock" "$@" <"$request" >/dev/null 2>&1; '
     'umount -l "$namespace"; rm -f "$namespace" "$request"'
 )
-#: Seconds after which a teardown's process is taken for dead.
-_ABANDONED = 15.0
+#: Seconds after which it is looked whether a teardown's process is alive.
+_DOUBTFUL = 1.0
+#: Seconds that a netavark may still take whose starter was killed.
+_STRAY_TIMEOUT = 20.0
 
 
 class NetavarkDriver:
@@ -53,6 +56,7 @@ class NetavarkDriver:
     def __init__(self, settings: Settings, run_dir: str) -> None:
         self._settings = settings
         self._directory = run_dir
+        self._attached = run_dir + "/attached"     # what to take down, of every container that has rules or names
         self._pending = run_dir + "/teardown"
         self._lock = run_dir + "/netavark.lock"
         self.leases = Leases(run_dir)
@@ -69,10 +73,17 @@ class NetavarkDriver:
         self.settle(request)
         addresses = self.leases.lease(request.container_id, networks, request.networks)
         try:
-            return PendingSetup(self, request, self._document(request, networks, addresses), program)
+            document = self._document(request, networks, addresses)
+            if request.port_mappings or any(network.dns_enabled for network in networks.values()):
+                make_dirs(self._attached)
+                atomic_write(self._record(request.container_id), jsontext.dumps(document).encode(), sync=False)
+            return PendingSetup(self, request, document, program)
         except BaseException:
             self.leases.release(request.container_id)
             raise
+
+    def _record(self, container: str) -> str:
+        return f"{self._attached}/{container}.json"
 
     def _document(
         self, request: AttachRequest, networks: Mapping[str, Network], addresses: Mapping[str, list[str]]
@@ -146,29 +157,18 @@ class NetavarkDriver:
 
     def detach(self, request: AttachRequest) -> None:
         """Release leases at once; rules and names of the container go in the background."""
-        held = self.leases.of(request.container_id)
-        if request.status and os.path.exists(request.net_ns):
-            networks = self._known(request)
-            if request.port_mappings or any(network.dns_enabled for network in networks.values()):
-                addresses = {
-                    name: held.get(name) or _addresses(request.status.get(name)) for name in networks
-                }
-                wanted = request.replace(networks={name: request.networks[name] for name in networks})
-                self._teardown(request, self._document(wanted, networks, addresses))
+        record = self._record(request.container_id)
+        if os.path.exists(record):
+            if not request.status:
+                _wait_for_setup(request)
+            if os.path.exists(request.net_ns):
+                self._teardown(request, record)
+            else:
+                os.unlink(record)       # a reboot, or it was taken down by a process that was killed then
         self.leases.release(request.container_id)
 
-    def _known(self, request: AttachRequest) -> dict[str, Network]:
-        """The networks of the request that still exist."""
-        found = {}
-        for name in request.networks:
-            try:
-                found[name] = self.definitions.get(name)
-            except NoSuchNetwork:
-                log.warning(f"network {name} of container {request.container_id} no longer exists")
-        return found
-
-    def _teardown(self, request: AttachRequest, document: dict[str, Any]) -> None:
-        from wherry.sys.mounts import bind
+    def _teardown(self, request: AttachRequest, record: str) -> None:
+        from wherry.sys.mounts import bind, is_mount_point
 
         try:
             program = self._find_program()
@@ -178,9 +178,11 @@ class NetavarkDriver:
         make_dirs(self._pending)
         namespace = f"{self._pending}/{request.container_id}"
         intent = namespace + ".json"
-        os.close(os.open(namespace, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        bind(request.net_ns, namespace)
-        atomic_write(intent, jsontext.dumps(document).encode(), sync=False)
+        os.close(os.open(namespace, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        if not is_mount_point(namespace):
+            bind(request.net_ns, namespace)
+        os.rename(record, intent)
+        os.utime(intent)
         self._run_teardown(program, intent, namespace)
 
     def _run_teardown(self, program: str, intent: str, namespace: str) -> int:
@@ -209,7 +211,7 @@ class NetavarkDriver:
             except (FileNotFoundError, jsontext.JSONError):
                 continue
             overlaps = bool(ports & _document_ports(other))
-            if age > _ABANDONED:
+            if age > _DOUBTFUL and not with_argument(path):
                 self._run_teardown(self._find_program(), path, path.removesuffix(".json"))
             if overlaps or request is None:
                 _wait_for_removal(path)
@@ -225,7 +227,7 @@ class NetavarkDriver:
         try:
             for name in os.listdir(self._pending):
                 path = f"{self._pending}/{name}"
-                if name.endswith(".json") and time.time() - os.stat(path).st_mtime > _ABANDONED:
+                if name.endswith(".json") and time.time() - os.stat(path).st_mtime > _DOUBTFUL and not with_argument(path):
                     found.append(f"the network of container {name[:12]} was not taken down")
         except FileNotFoundError:
             pass
@@ -310,6 +312,14 @@ class PendingSetup:
         except WherryError:
             return
         self._driver.detach(self._request.replace(status=status))
+
+
+def _wait_for_setup(request: AttachRequest) -> None:
+    """Wait for a netavark that was started by a process that is dead: it may still be making rules."""
+    deadline = time.monotonic() + _STRAY_TIMEOUT
+    for pid, argv in with_argument(request.net_ns).items():
+        if argv[-2:] == ["setup", request.net_ns]:
+            wait_gone(pid, timeout=max(0.0, deadline - time.monotonic()))
 
 
 def _start(words: list[str], document: bytes) -> tuple[int, int]:

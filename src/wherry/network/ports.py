@@ -49,7 +49,8 @@ def allocate(mappings: Sequence[PortMapping], used: Collection[tuple[str, int]])
                     f"conflicting port mappings for host port {port} (protocol {protocol}): invalid argument"
                 )
             taken[key] = mapping
-            problem = "address already in use" if (protocol, port) in used else try_bind(mapping.host_ip, protocol, port)
+            known = (protocol, port) in used
+            problem = "address already in use" if known else try_bind(mapping.host_ip, protocol, port)
             if problem:
                 address = f"[{mapping.host_ip}]" if ":" in mapping.host_ip else mapping.host_ip or "0.0.0.0"
                 raise RuntimeFailed(f"cannot listen on the {protocol.upper()} port: listen {protocol}4 "

@@ -10,7 +10,7 @@ us it does not read, so input is only ever sent when it can be taken at once.
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # the C part of signal, without enum
+import _signal  # the C part of signal, without enum
 import _socket
 import errno
 import os

@@ -30,10 +30,11 @@ from __future__ import annotations
 import os
 
 from wherry.errors import from_os_error
+from wherry.model.jsontext import loads
 from wherry.model.record import EMPTY, Record, field
 from wherry.oci.monitor import Handover, Monitor
-from wherry.sys import processes
-from wherry.sys.files import make_dirs
+from wherry.sys import cgroups, processes
+from wherry.sys.files import make_dirs, try_read_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -154,7 +155,26 @@ class Creation:
         self._monitor.kill()
         self._monitor.close()
         self._runtime.delete(self._launch.id, force=True)
+        _remove_cgroup(self._launch)
         remove_files(self._launch)
+
+
+def _remove_cgroup(launch: Launch) -> None:
+    """Remove the container's cgroup: a runtime that was killed early knows nothing of the one it had begun."""
+    spec = try_read_text(f"{launch.bundle}/config.json")
+    path = ((loads(spec).get("linux") or {}).get("cgroupsPath") or "") if spec else ""
+    if not path.startswith("/") or launch.id not in os.path.basename(path):
+        return      # systemd's to remove, or not made for this container
+    layout = cgroups.layout()
+    for pid in cgroups.processes(path, layout):
+        try:
+            os.kill(pid, processes.SIGKILL)
+        except ProcessLookupError:
+            pass
+    try:
+        cgroups.remove(path, layout)
+    except OSError as error:
+        raise from_os_error(error, f"removing cgroup of container {launch.id}") from error
 
 
 def _prepare(launch: Launch) -> None:

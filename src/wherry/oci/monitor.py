@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 #: Seconds conmon may take for one answer (libpod's ContainerCreateTimeout).
 ANSWER_TIMEOUT = 240.0
 _CHUNK = 16384
+_DEATH_TIMEOUT = 5.0        # seconds a killed process may take to end
 _NO_ANSWER = 'container create failed (no logs from conmon): conmon bytes "": unexpected end of JSON input'
 
 
@@ -209,12 +210,14 @@ class Monitor:
             self._reap()
         conmon = self.conmon_pid()
         if conmon:
+            group = _group(conmon)
             for send in (os.killpg, os.kill):       # it leads a group of its own, a moment after its birth
                 try:
                     send(conmon, processes.SIGKILL)
                 except ProcessLookupError:
                     pass
-            processes.wait_gone(conmon, timeout=5)
+            for pid in {conmon, *group}:
+                _wait_dead(pid)
 
     def close(self) -> None:
         """Close every descriptor. conmon and the container go on."""
@@ -225,6 +228,31 @@ class Monitor:
             if fd >= 0:
                 os.close(fd)
         self._output = self._start = -1
+
+
+def _group(leader: int) -> list[int]:
+    """The processes of a process group, whether or not its leader is alive."""
+    found = []
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            try:
+                if os.getpgid(int(name)) == leader:
+                    found.append(int(name))
+            except ProcessLookupError:
+                pass
+    return found
+
+
+def _wait_dead(pid: int) -> None:
+    """Wait for a killed process, all its threads: a runtime goes on making cgroups until the last one is dead."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    poller = select.poll()
+    poller.register(pidfd, select.POLLIN)
+    poller.poll(_DEATH_TIMEOUT * 1000)
+    os.close(pidfd)
 
 
 def _is_open(fd: int) -> bool:

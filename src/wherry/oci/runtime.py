@@ -5,7 +5,7 @@ The command line is runc's (its man pages); every runtime libpod supports follow
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # the C part of signal, without enum
+import _signal  # the C part of signal, without enum
 import os
 
 from wherry.errors import from_os_error

@@ -58,11 +58,3 @@ def cgroups_path(config: ContainerConfig, *, own: str = "", rootless: bool = Fal
         return ""
     return f"{config.cgroup_parent.rstrip('/')}/ctr-{config.id}"
 
-
-def conmon_path(config: ContainerConfig) -> str:
-    """The group of the container's monitor beside the container's own (cgroupfs); empty when it stays where it is."""
-    if config.cgroups_mode in ("disabled", "no-conmon", "split") or config.cgroup_manager != "cgroupfs":
-        return ""
-    if not config.cgroup_parent:
-        return ""
-    return f"{config.cgroup_parent.rstrip('/')}/conmon-{config.id}"

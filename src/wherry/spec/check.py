@@ -24,7 +24,7 @@ def check(spec: ContainerSpec) -> None:
 
 
 def _check_identity(spec: ContainerSpec) -> None:
-    if spec.name is not None and not is_name(spec.name.removeprefix("/")):
+    if spec.name and not is_name(spec.name):
         raise InvalidArgument(
             f"running container create option: names must match [a-zA-Z0-9][a-zA-Z0-9_.-]*: {_INVALID}"
         )

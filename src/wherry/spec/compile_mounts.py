@@ -36,7 +36,7 @@ def mounts(config: ContainerConfig, facts: StartFacts, user: ExecUser) -> list[d
     for place, source in facts.bind_mounts.items():
         if place not in places:             # a mount of the user's wins over ours
             found.append(_own(config, place, source))
-    found += [mount.to_json() for mount in facts.mounts]
+    found += [mount.to_json() for mount in facts.mounts if mount.destination not in places]
     if config.systemd:
         found = _systemd(config, facts, found)
     if config.privileged and facts.rootless:

@@ -48,7 +48,8 @@ class Option(Record):
 #: Every option, in the order in which their values are read: what overrides comes after what it overrides.
 ALL: tuple[Option, ...] = (
     # identity
-    Option(name="name", metavar="name", field="name", keyword="name", help="Give the container this name"),
+    Option(name="name", metavar="name", field="name", keyword="name", parse="parse_values:object_name",
+           help="Give the container this name"),
     Option(name="replace", kind=BOOL, default="false", field="replace_existing", keyword="replace",
            help="Remove a container that has the name already and take its place"),
     Option(name="hostname", short="h", metavar="name", field="hostname", keyword="hostname",

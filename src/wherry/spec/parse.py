@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wherry.errors import InvalidArgument
 from wherry.model.record import EMPTY
+from wherry.spec.check import check
 from wherry.spec.container_spec import ContainerSpec
 from wherry.spec.options import ALL, BOOL, BY_NAME, CSV, FLOAT, INT, LIST, STRING, UINT, flag_text
 from wherry.spec.parse_values import boolean, integer, number, quote, split_commas
@@ -42,13 +43,6 @@ def from_flags(
     spec = ContainerSpec(image=image, command=list(command), **fields)
     check(spec)
     return spec
-
-
-def check(spec: ContainerSpec) -> None:
-    """Refuse what contradicts itself."""
-    from wherry.spec.check import check as check_all
-
-    check_all(spec)
 
 
 def read_fields(

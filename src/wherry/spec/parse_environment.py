@@ -6,7 +6,7 @@ the caller has (nothing when there is none), ``NAME*`` every variable beginning 
 
 from __future__ import annotations
 
-from wherry.errors import InvalidArgument, WherryError, from_os_error
+from wherry.errors import InvalidArgument, WherryError
 from wherry.spec.parse_values import quote
 
 TYPE_CHECKING = False
@@ -69,7 +69,7 @@ def _read(path: str, reader: Callable[[str], str]) -> str:
     except UnicodeError:
         raise InvalidArgument(f"{path} is not UTF-8 text") from None
     except OSError as error:
-        raise from_os_error(error, "open") from None
+        raise InvalidArgument(f"open {path}: {(error.strerror or str(error)).lower()}") from None
     return text
 
 
@@ -79,7 +79,7 @@ def labels(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         key, _, value = text.partition("=")
         if not key:
-            raise InvalidArgument(f"invalid label format: {quote(text)}")
+            raise InvalidArgument(f"unable to process labels: invalid label format: {quote(text)}")
         out[key] = value
     return out
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from wherry.errors import InvalidArgument
 from wherry.model.network import NetworkOptions, PortMapping
 from wherry.model.record import EMPTY, Record
+from wherry.spec.check import check
 from wherry.spec.container_spec import ContainerSpec, MountRequest, NetworkRequest, UlimitRequest
 from wherry.spec.options import ALL, CSV, LIST, STRING
-from wherry.spec.parse import check, read_fields, read_text
+from wherry.spec.parse import read_fields, read_text
 from wherry.spec.parse_mounts import volume
 from wherry.spec.parse_ports import publish
 

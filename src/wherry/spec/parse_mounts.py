@@ -56,9 +56,9 @@ def _existing(source: str) -> str:
     """A path below the working directory, its links followed: it is stored, so it must not depend on where we are."""
     try:
         return os.path.realpath(source, strict=True)
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise InvalidArgument(f"lstat {os.path.normpath(source)}: {reason}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise InvalidArgument(f"lstat {os.path.normpath(source)}: {reason.lower()}") from None
 
 
 def check_destination(path: str) -> None:

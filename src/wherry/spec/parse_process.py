@@ -91,7 +91,7 @@ def image_volume(text: str) -> str:
         return "anonymous"
     if text not in IMAGE_VOLUME_MODES:
         raise InvalidArgument(
-            f"invalid image volume mode {quote(text)} required value: anonymous, bind, ignore, tmpfs"
+            f"invalid image volume mode {quote(text)} required value: {', '.join(IMAGE_VOLUME_MODES)}"
         )
     return text
 

@@ -202,6 +202,11 @@ def _quoted_field(text: str, start: int) -> tuple[str, int]:
             raise InvalidArgument('parse error on line 1, column 1: extraneous or missing " in quoted-field')
 
 
+def object_name(text: str) -> str:
+    """A container's name; Docker's clients write a slash before it."""
+    return text.removeprefix("/")
+
+
 def pairs(texts: list[str], message: str) -> dict[str, str]:
     """``KEY=VALUE`` words as a dictionary; the first without ``=`` raises with *message* (``{}`` is the word)."""
     out: dict[str, str] = {}

@@ -98,7 +98,7 @@ def resolve(
     }
     return ContainerConfig(**{
         key: value for key, value in fields.items()
-        if value is not None and (value or getattr(ContainerConfig, key))      # an empty list is the default, too
+        if value is not None and value != [] and value != {}      # the defaults say the same
     })
 
 
@@ -214,11 +214,11 @@ def _oci(
 
 
 def _linux(inputs: Inputs, devices: resolve_resources.Devices, mappings: Any) -> dict[str, Any]:
-    from wherry.spec.idmaps import to_oci
-
     spec = inputs.spec
     out: dict[str, Any] = {}
     if inputs.namespaces.user.kind in ("private", "keep-id", "nomap", "container"):
+        from wherry.spec.idmaps import to_oci
+
         out["uidMappings"] = to_oci(mappings.uid_map)
         out["gidMappings"] = to_oci(mappings.gid_map)
     parameters = resolve_resources.parameters(inputs)

@@ -18,8 +18,6 @@ UNCONFINED = "unconfined"
 #: value of ``ContainerConfig.seccomp_profile`` that says the profile is in the image's label
 IMAGE = "image"
 IMAGE_LABEL = "io.containers.seccomp.profile"
-#: looked at in this order when the settings name none
-DEFAULT_PATHS = ("/etc/containers/seccomp.json", "/usr/share/containers/seccomp.json")
 
 _NATIVE = {
     "amd64": "SCMP_ARCH_X86_64",
@@ -169,12 +167,3 @@ def capability_mask(capabilities: Sequence[str]) -> int:
 
     return sum(1 << ALL.index(name) for name in set(capabilities) if name in ALL)
 
-
-def default_path(configured: str) -> str:
-    """The profile to use when a container names none; empty when the host has none."""
-    import os
-
-    for path in (configured, *DEFAULT_PATHS):
-        if path and os.path.exists(path):
-            return path
-    return ""

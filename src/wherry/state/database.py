@@ -26,6 +26,7 @@ from wherry.errors import (
     ReadOnly,
     TimedOut,
     WherryError,
+    from_os_error,
 )
 from wherry.state import refusals
 from wherry.state.rows import encode
@@ -216,8 +217,6 @@ class Database:
         try:
             link = self._connect()
         except OSError as error:
-            from wherry.errors import from_os_error
-
             raise from_os_error(error, "opening the database") from error
         try:
             link.execute("PRAGMA foreign_keys=ON")
@@ -240,24 +239,22 @@ class Database:
         return link
 
     def _connect(self) -> Connection:
-        """Open the file, making it first when there is none."""
-        name = os.fsencode(self.path)
-        for character in b"%?#":
-            name = name.replace(b"%c" % character, b"%%%02x" % character)
-        for last in (False, True):
-            try:
-                return connect(
-                    b"file:" + name + b"?mode=rw", timeout=self._busy_timeout, isolation_level=None,
-                    check_same_thread=False, uri=True,
-                )
-            except Error:
-                if last:
-                    raise
-            # Missing, or just made by another process: create() looks again under its lock.
+        """Open the file, making it first when there is none.
+
+        It is not left to SQLite to find out that there is none: when its open for writing fails it tries one for
+        reading, and if another process makes the file in between, that gives a connection that cannot write.
+        """
+        if not os.path.exists(self.path):
             from wherry.state.schema import create
 
             create(self.path, self._identity)
-        raise AssertionError("unreachable")
+        name = os.fsencode(self.path)
+        for character in b"%?#":
+            name = name.replace(b"%c" % character, b"%%%02x" % character)
+        return connect(
+            b"file:" + name + b"?mode=rw", timeout=self._busy_timeout, isolation_level=None, check_same_thread=False,
+            uri=True,
+        )
 
     def _check_identity(self, link: Connection) -> None:
         stored: str = link.execute("SELECT value FROM meta WHERE key='identity'").fetchone()[0]

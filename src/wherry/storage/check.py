@@ -245,14 +245,15 @@ class _Check:
 
     def _mounts(self) -> Iterator[Damage]:
         counts = self._parts.mounts.counts()
+        really_mounts = self._parts.driver.really_mounts
         for key, record in counts.items():
             layer = self._parts.layers.find(key)
-            if layer is None or not self._parts.driver.is_mounted(layer):
+            if layer is None or (really_mounts and not self._parts.driver.is_mounted(layer)):
                 yield Damage(
                     kind=MOUNT_STALE, id=key, repairable=True,
                     text=f"layer {key} is recorded as mounted at {record.path}, but is not",
                 )
-        if self._parts.driver.name == "vfs":
+        if not really_mounts:
             return
         for home in self._parts.homes:
             for key in home.layers.raw():
@@ -299,8 +300,8 @@ class _Check:
 
     def _orphan(self, kind: str, key: str, text: str, owner: str = "") -> Damage:
         """Something whose *owner* has no record. It stays if another record still speaks of that owner."""
-        wanted = owner and (owner in self._needed or owner in self._with_children or owner in self._images_of_containers)
-        return Damage(kind=kind, id=key, text=text, repairable=not wanted)
+        wanted = self._needed | self._with_children | self._images_of_containers
+        return Damage(kind=kind, id=key, text=text, repairable=not owner or owner not in wanted)
 
 
 def _listed(directory: str) -> list[str]:

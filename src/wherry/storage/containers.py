@@ -119,19 +119,13 @@ class Containers:
 
     def _make_directories(self, container_id: str, owner: tuple[int, int] | None) -> None:
         for base in (self._directory, self._run_directory):
-            if not os.path.isdir(base):
-                make_dirs(base)
-            directory = f"{base}/{container_id}"
-            make_dirs(directory)
-            make_dirs(f"{directory}/userdata")
-            if owner is not None:
-                os.chown(f"{directory}/userdata", *owner)
+            _make_directory(base, container_id, owner)
 
-    def restore_run_directory(self, container_id: str) -> None:
+    def restore_run_directory(self, container_id: str, owner: tuple[int, int] | None) -> None:
         """Make the run directory again if a reboot took it."""
         if not os.path.isdir(self.run_directory(container_id)):
             try:
-                make_dirs(self.run_directory(container_id))
+                _make_directory(self._run_directory, container_id, owner)
             except OSError as error:
                 raise from_os_error(error, "mounting container storage") from None
 
@@ -161,6 +155,15 @@ class Containers:
     def _remove_directories(self, container_id: str) -> None:
         for base in (self._directory, self._run_directory):
             remove_tree(f"{base}/{container_id}")
+
+
+def _make_directory(base: str, container_id: str, owner: tuple[int, int] | None) -> None:
+    if not os.path.isdir(base):
+        make_dirs(base)
+    make_dirs(f"{base}/{container_id}")
+    make_dirs(f"{base}/{container_id}/userdata")
+    if owner is not None:
+        os.chown(f"{base}/{container_id}/userdata", *owner)
 
 
 def new_record(

@@ -75,7 +75,7 @@ class Creation:
             )
             try:
                 record = self._record(layer)
-                parts.containers.add(record, self._owner())
+                parts.containers.add(record, owner_of(record))
                 path = _mount(parts, record, layer) if mount else ""
             except BaseException:
                 self._take_back(layer)
@@ -115,14 +115,6 @@ class Creation:
             mount_label=self._mount_label,
         )
 
-    def _owner(self) -> tuple[int, int] | None:
-        """Who the container's directories belong to: the root of its user namespace."""
-        if not any(self._maps):
-            return None
-        from wherry.storage.shifting import root_of
-
-        return root_of(*self._maps)
-
     def _take_back(self, layer: Located) -> None:
         parts = self._parts
         try:
@@ -131,6 +123,15 @@ class Creation:
             parts.layers.delete([layer])
         except WherryError:
             parts.layers.abandon(layer)     # on a full disk removing files first is what helps
+
+
+def owner_of(record: ContainerRecord) -> tuple[int, int] | None:
+    """Who the container's directories belong to: the root of its user namespace, or None for ourselves."""
+    if not (record.uid_map or record.gid_map):
+        return None
+    from wherry.storage.shifting import root_of
+
+    return root_of(record.uid_map, record.gid_map)
 
 
 def request_for(parts: Parts, record: ContainerRecord, layer: Located) -> MountRequest:
@@ -160,7 +161,7 @@ def mount(parts: Parts, container_id: str) -> str:
     with parts.locks.hold(storage=True, layers=EXCLUSIVE, containers=SHARED):
         record = parts.containers.get(container_id)
         layer = parts.layers.get(record.layer)
-        parts.containers.restore_run_directory(record.id)
+        parts.containers.restore_run_directory(record.id, owner_of(record))
         return _mount(parts, record, layer)
 
 

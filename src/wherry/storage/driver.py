@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from wherry.errors import Unsupported
 from wherry.model.record import Record
 
@@ -21,6 +19,8 @@ if TYPE_CHECKING:
         """Directories and mounts of layers. Callers hold the layers' lock for writing unless it says otherwise."""
 
         name: str
+        #: Does mounting a layer make a mount of the kernel's?
+        really_mounts: bool
 
         def create(self, home: Home, layer_id: str, parent: Located | None) -> None:
             """Make the empty directories of a layer. What an earlier layer of this id left is removed first."""
@@ -59,7 +59,7 @@ if TYPE_CHECKING:
             """Where the layer is mounted when it is (no lock)."""
 
         def is_mounted(self, layer: Located) -> bool:
-            """Is it really mounted, whatever the counts say?"""
+            """Is it a mount of the kernel's now, whatever the counts say?"""
 
         def mount(self, layer: Located, request: MountRequest) -> str:
             """Mount the layer and return where; the caller holds the storage lock too."""
@@ -87,18 +87,13 @@ NAMES = {"overlay": "overlay", "overlay2": "overlay", "vfs": "vfs"}
 
 
 def choose(settings: StorageSettings) -> str:
-    """The name of the driver: the configured one, else the one the store was made with, else overlay.
+    """The name of the configured driver, overlay when none is.
 
     Raises :class:`Unsupported` for drivers wherry does not have (btrfs, zfs, aufs).
     """
-    if settings.driver:
-        try:
-            return NAMES[settings.driver]
-        except KeyError:
-            raise Unsupported(
-                f"storage driver {settings.driver!r} is not supported", hint="use overlay or vfs"
-            ) from None
-    for name in ("overlay", "vfs"):
-        if os.path.isdir(f"{settings.graph_root}/{name}-images"):
-            return name
-    return "overlay"
+    try:
+        return NAMES[settings.driver or "overlay"]
+    except KeyError:
+        raise Unsupported(
+            f"storage driver {settings.driver!r} is not supported", hint="use overlay or vfs"
+        ) from None

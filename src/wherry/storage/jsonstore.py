@@ -320,11 +320,11 @@ class Table(_Of[R]):
             for row in found:
                 try:
                     key = row["id"]
-                    clean = clean and self._keys.issuperset(row)
+                    again = key in rows
+                    clean = clean and not again and self._keys.issuperset(row)
                 except (KeyError, TypeError, IndexError):
                     raise Corrupt(f"reading {file.path}: not a list of records") from None
-                if key in rows:
-                    clean = False
+                if again:
                     continue
                 rows[key] = row
                 if number:

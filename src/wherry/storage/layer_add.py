@@ -13,6 +13,7 @@ from wherry.errors import AlreadyExists, Corrupt, InvalidArgument
 from wherry.model.digest import check_digest
 from wherry.model.ids import generate_id, is_id
 from wherry.model.timestamps import now
+from wherry.storage.home import Home, Located
 from wherry.storage.layers import layer_id_for
 from wherry.storage.records import COMPRESSION_NUMBERS, LayerRecord
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from wherry.archive.compression import Readable
     from wherry.model.mount import IDMap
-    from wherry.storage.home import Home, Located
     from wherry.storage.layers import Layers
 
 #: Bytes from which a compression format is recognised.
@@ -65,6 +65,7 @@ class Adder:
         measured = _Measured(stream, not compressed_digest)
         record = LayerRecord(id=wanted or generate_id(), parent=parent, created=now())
         layer = self._layers.begin(self._home, record, above)
+        begun = [layer]
         try:
             filled = self._extract(layer, measured, diff_id, compressed_digest, compressed_size)
             if not wanted:
@@ -73,12 +74,13 @@ class Adder:
                 if other is not None:
                     self._layers.abandon(layer)
                     return other
-                layer = self._renamed(layer, filled, final)
                 filled = filled.replace(id=final)
-            layer.record = filled
-            return self._layers.finish(layer)
+                begun.append(Located(self._home, filled))
+                self._move(layer, begun[1])
+            return self._layers.finish(Located(self._home, filled))
         except BaseException:
-            self._layers.abandon(layer)
+            for layer in begun:
+                self._layers.abandon(layer)
             raise
 
     def _reused(self, layer: Located, parent: str, diff_id: str) -> Located:
@@ -107,23 +109,17 @@ class Adder:
             uids=applied.uids, gids=applied.gids,
         )
 
-    def _renamed(self, layer: Located, filled: LayerRecord, final: str) -> Located:
+    def _move(self, old: Located, new: Located) -> None:
         """Give the extracted layer its final id.
 
         Both ids are recorded as incomplete while files move, so that after a crash all of it is removed.
         """
         table = self._home.layers
-        new = type(layer)(self._home, filled.replace(id=final))
         table.put(new.record)
         table.save()
-        try:
-            self._layers.driver.move(self._home, layer.id, final)
-            os.rename(self._home.tar_split(layer.id), self._home.tar_split(final))
-        except BaseException:
-            self._layers.abandon(new)
-            raise
-        table.drop(layer.id)
-        return new
+        self._layers.driver.move(self._home, old.id, new.id)
+        os.rename(self._home.tar_split(old.id), self._home.tar_split(new.id))
+        table.drop(old.id)
 
     def copy(self, source: Located, parent: str) -> Located:
         """The content of *source* as a layer on another parent, from its reassembled tar."""

@@ -44,6 +44,7 @@ class OverlayDriver:
     """Layers as directories for the kernel's overlay file system (or fuse-overlayfs)."""
 
     name = "overlay"
+    really_mounts = True
 
     def __init__(self, homes: Sequence[Home], settings: StorageSettings) -> None:
         self._homes = homes
@@ -194,9 +195,10 @@ class OverlayDriver:
         if self._shifting is None:
             from wherry.storage.shifting import kernel_shifts
 
-            home = self._homes[0].driver_dir
+            # Not below the driver's directory: others take what is there and not theirs for garbage.
+            directory = self._homes[0].layers_dir
             self._shifting = bool(self.mount_program()) or (
-                not self._settings.rootless and kernel_shifts(home, self._run_dir)
+                not self._settings.rootless and kernel_shifts(directory, self._run_dir)
             )
         return self._shifting
 

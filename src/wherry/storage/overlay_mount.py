@@ -106,7 +106,13 @@ class OverlayMounter:
                 self._mount(layer, shifted, request)
             return target
         except OSError as error:
-            raise from_os_error(error, f"mounting layer {layer.id}") from None
+            failure = from_os_error(error, f"mounting layer {layer.id}")
+            if error.errno in (errno.EINVAL, errno.ENODEV, errno.EPERM):
+                failure.hint = (
+                    "the kernel or the file system of the store may not support overlay here; fuse-overlayfs as "
+                    "mount_program and the storage driver vfs do without"
+                )
+            raise failure from None
 
     def _make_home_private(self, directory: str) -> None:
         if not mounts.is_mount_point(directory):

@@ -24,10 +24,7 @@ if TYPE_CHECKING:
 
 
 class Parts:
-    """The tables, locks and driver of one store, and the services on them.
-
-    Making one reads nothing but (when no driver is configured) which driver's directories exist.
-    """
+    """The tables, locks and driver of one store, and the services on them. Making one reads nothing."""
 
     def __init__(self, settings: StorageSettings) -> None:
         self.settings = settings

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from typing import Self
 
 _IDENTITY_SIZE = (1 << 32) - 1
-#: The first kernel on which overlay takes id-mapped lower directories.
-_SHIFTING_KERNEL = (5, 19)
 _CAPABILITY = "security.capability"
 
 
@@ -27,27 +25,17 @@ def root_of(uid_map: Sequence[IDMap], gid_map: Sequence[IDMap]) -> tuple[int, in
 
 
 def kernel_shifts(directory: str, run_dir: str) -> bool:
-    """Does overlay take id-mapped lower directories from the file system of *directory*?
+    """Does overlay take id-mapped lower directories (Linux 5.19) on the file system of *directory*?
 
     Other engines keep the answer of a probe in *run_dir*; without it we try.
     """
     for answer in (True, False):
         if try_read_text(f"{run_dir}/idmapped-lower-dir-{str(answer).lower()}") is not None:
             return answer
-    release = os.uname().release.split("-")[0].split(".")
-    if tuple(int(part) for part in release[:2] if part.isdigit()) < _SHIFTING_KERNEL:
-        return False
-    lines = [IDMap(container_id=0, host_id=1, size=1)]
-    probe = f"{run_dir}/probe-{os.getpid()}-{os.urandom(4).hex()}"
-    make_dirs(probe)
-    try:
-        mount_idmapped(directory, probe, lines, lines)
-        return True
-    except OSError:
-        return False
-    finally:
-        detach(probe)
-        os.rmdir(probe)
+    from wherry.sys.overlay_probes import idmapped_lower
+
+    make_dirs(directory)
+    return idmapped_lower(directory)
 
 
 class ShiftedTrees:

@@ -405,7 +405,8 @@ class Store:
         parts = self._parts
         with parts.locks.hold(layers=SHARED, containers=SHARED):
             top, *below = parts.layers.chain(parts.containers.get(id).layer)
-            return size_of(parts.driver.upper(top)), sum(self._disk_size(layer) for layer in below)
+        # Counting may take long and needs no lock: what is deleted meanwhile is not counted.
+        return size_of(parts.driver.upper(top)), sum(self._disk_size(layer) for layer in below)
 
     def mounted(self) -> dict[str, MountRecord]:
         """Recorded mounts by layer id, those of all engines."""

@@ -27,6 +27,7 @@ class VfsDriver:
     """Layers as plain directories. "Mounting" one only names its directory."""
 
     name = "vfs"
+    really_mounts = False
 
     def __init__(self, settings: StorageSettings) -> None:
         self._settings = settings
@@ -98,7 +99,7 @@ class VfsDriver:
         return self.upper(layer)
 
     def is_mounted(self, layer: Located) -> bool:
-        return True
+        return False
 
     def mount(self, layer: Located, request: MountRequest) -> str:
         refused = [option for option in request.options or () if option not in ("ro", "rw")]

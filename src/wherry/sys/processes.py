@@ -308,6 +308,29 @@ def wait_gone(pid: int, start: int = 0, timeout: float | None = None) -> bool:
         os.close(pidfd)
 
 
+def with_argument(text: str) -> dict[int, list[str]]:
+    """pid -> arguments of every process that has *text* in one of them, this process left out."""
+    wanted = os.fsencode(text)
+    ours = os.getpid()
+    found = {}
+    for name in os.listdir("/proc"):
+        if not name.isdigit() or int(name) == ours:
+            continue
+        try:
+            line = read_bytes(f"/proc/{name}/cmdline")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if wanted in line:
+            found[int(name)] = [os.fsdecode(word) for word in line.rstrip(b"\0").split(b"\0")]
+    return found
+
+
+def parent(pid: int) -> int:
+    """The parent of *pid*, 0 when there is no such process."""
+    fields = _stat_fields(pid)
+    return int(fields[1]) if fields else 0
+
+
 def boot_id() -> str:
     """A UUID that changes with every boot."""
     global _boot_id

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
 from tests.helpers.leaks import assert_nothing_leaked, mounts_below
+
 from wherry.engine.runtime import Runtime
 
 REPOSITORY = Path(__file__).resolve().parents[3]

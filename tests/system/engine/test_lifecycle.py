@@ -5,10 +5,17 @@ from __future__ import annotations
 import time
 
 import pytest
-
 from tests.system.engine.conftest import IMAGE
+
 from wherry.engine.runtime import Runtime
-from wherry.errors import NameInUse, NoSuchContainer, NoSuchImage, RuntimeCommandNotFound, RuntimePermissionDenied, StateError
+from wherry.errors import (
+    NameInUse,
+    NoSuchContainer,
+    NoSuchImage,
+    RuntimeCommandNotFound,
+    RuntimePermissionDenied,
+    StateError,
+)
 
 pytestmark = pytest.mark.system
 
@@ -30,7 +37,7 @@ def test_life_of_a_container(rt: Runtime) -> None:
     assert container.status == "running"
     container.start()
     assert [summary.name for summary in rt.containers.list()] == ["life"]
-    with pytest.raises(StateError, match="cannot remove container .* as it is running"):
+    with pytest.raises(StateError, match=r"cannot remove container .* as it is running"):
         container.remove()
     container.pause()
     assert container.status == "paused"

@@ -8,8 +8,8 @@ import time
 import urllib.request
 
 import pytest
-
 from tests.system.engine.conftest import IMAGE
+
 from wherry.engine.container import Container
 from wherry.engine.runtime import Runtime
 from wherry.errors import RuntimeFailed

@@ -8,8 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
-
 from tests.system.oci.conftest import CONMON, Box, processes_of
+
 from wherry.errors import NotFound, RuntimeCommandNotFound, RuntimeFailed, RuntimePermissionDenied
 from wherry.oci import bundle, conmon
 from wherry.oci.failures import ContainerGone

@@ -65,7 +65,10 @@ def test_defined_range_and_both_families(tmp_path: Path) -> None:
     network = Network(
         name="dual",
         subnets=[
-            Subnet(subnet="10.9.1.0/24", gateway="10.9.1.1", lease_range=LeaseRange(start_ip="10.9.1.7", end_ip="10.9.1.7")),
+            Subnet(
+                subnet="10.9.1.0/24", gateway="10.9.1.1",
+                lease_range=LeaseRange(start_ip="10.9.1.7", end_ip="10.9.1.7"),
+            ),
             Subnet(subnet="fd00:1::/64", gateway="fd00:1::1"),
         ],
     )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from wherry.network.resolv import parse, resolv_text
 
-HOST = "search a.example b.example\nnameserver 127.0.0.1\nnameserver 192.0.2.1\nnameserver fe80::1%eth0\noptions ndots:2\n"
+HOST = (
+    "search a.example b.example\nnameserver 127.0.0.1\nnameserver 192.0.2.1\nnameserver fe80::1%eth0\n"
+    "options ndots:2\n"
+)
 
 
 def text(host: str = HOST, **changes: object) -> str:

@@ -9,7 +9,7 @@ from test_spec_resolve import OTHER
 from wherry.errors import InvalidArgument, RuntimePermissionDenied
 from wherry.model.container import IDMappings
 from wherry.model.mount import IDMap, Mount
-from wherry.spec.cgroup import cgroups_path, conmon_path
+from wherry.spec.cgroup import cgroups_path
 from wherry.spec.compile import hostname
 from wherry.spec.compile_mounts import is_virtual_console, needs_shm
 from wherry.spec.host import DeviceNode
@@ -320,14 +320,10 @@ def test_control_group(flags, host, path):
     assert start(config, own_cgroup="/own", rootless=host is not None)["linux"].get("cgroupsPath", "") == path
 
 
-def test_control_group_of_systemd_and_of_the_monitor():
+def test_control_group_of_systemd():
     conf = settings()
     config = make(conf=conf.replace(engine=conf.engine.replace(cgroup_manager="systemd")))
     assert cgroups_path(config) == f"machine.slice:wherry:{ID}"
-    assert conmon_path(config) == ""
-    assert conmon_path(make()) == f"/wherry/conmon-{ID}"
-    assert conmon_path(make({"cgroups": "no-conmon"})) == ""
-    assert conmon_path(make(host=USER)) == ""
 
 
 def test_needs_shm():

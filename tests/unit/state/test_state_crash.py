@@ -43,7 +43,8 @@ def all_succeed(pids: list[int]) -> bool:
     return [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids] == [0] * len(pids)
 
 
-def test_all_may_be_the_first(path: str) -> None:
+@pytest.mark.parametrize("_turn", range(10))
+def test_all_may_be_the_first(path: str, _turn: int) -> None:
     gate, opener = os.pipe()
 
     def work(number: int) -> None:

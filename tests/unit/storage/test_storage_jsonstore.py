@@ -143,7 +143,7 @@ def test_the_later_of_two_records_has_a_name_both_claim(tmp_path: Path) -> None:
         assert owner.id == "b"
 
 
-@pytest.mark.parametrize("text", ['[{"id":"a"}', '{"id":"a"}', "[1]", '[{"names":[]}]', "\x00\x00"])
+@pytest.mark.parametrize("text", ['[{"id":"a"}', '{"id":"a"}', "[1]", '[{"names":[]}]', '[{"id":["a"]}]', "\x00\x00"])
 def test_damaged_files_are_reported_and_left_alone(tmp_path: Path, text: str) -> None:
     (tmp_path / "t.json").write_text(text)
     lock = table_at(tmp_path)
