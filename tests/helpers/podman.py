@@ -75,7 +75,7 @@ class Tools:
     def clean_up(self) -> None:
         """Unmount what is left below the store and remove it."""
         with open("/proc/self/mountinfo", encoding="utf-8") as table:
-            points = [line.split()[4] for line in table]
+            points = [line.split()[4].encode().decode("unicode_escape") for line in table]
         for point in reversed(points):
             if point.startswith(self.base + "/"):
                 subprocess.run(["umount", "-l", point], check=False, capture_output=True)

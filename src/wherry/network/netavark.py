@@ -19,7 +19,7 @@ import fcntl
 import os
 import time
 
-from wherry.errors import NoSuchNetwork, Unavailable, WherryError
+from wherry.errors import Unavailable, WherryError
 from wherry.model import jsontext
 from wherry.model.network import NetworkStatus
 from wherry.network.definitions import Definitions
@@ -368,16 +368,6 @@ def _error_text(data: bytes) -> str:
         return str(jsontext.loads(text)["error"])
     except (jsontext.JSONError, KeyError, TypeError):
         return text or "it failed without saying why"
-
-
-def _addresses(status: NetworkStatus | None) -> list[str]:
-    if status is None:
-        return []
-    return [
-        address.ipnet.partition("/")[0]
-        for interface in status.interfaces.values()
-        for address in interface.subnets
-    ]
 
 
 def _ports(mappings: Collection[Any]) -> set[tuple[str, int]]:

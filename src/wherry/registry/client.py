@@ -14,7 +14,7 @@ from wherry.model.record import Record
 from wherry.registry import mediatypes
 from wherry.registry.auth import Authorizer, Challenge, parse_challenges
 from wherry.registry.failures import AccessRefused, Context, from_response
-from wherry.registry.http import HTTPClient, Response
+from wherry.registry.http import Body, HTTPClient, Response, same_origin
 from wherry.registry.manifests import MAX_MANIFEST, Descriptor
 from wherry.registry.verify import digest_of
 from wherry.spec.parse_values import quote
@@ -79,7 +79,7 @@ class RegistryClient:
         if response.status == 200:
             response.close()
             return
-        error = _failure(response)
+        error = failure(response)
         if isinstance(error, AccessRefused):
             error.message = f"unable to retrieve auth token: invalid username/password: {error.message}"
         raise error
@@ -123,7 +123,7 @@ class RegistryClient:
             if response.status == 206 and offset:
                 _check_range(response, offset)
                 return response, offset
-            raise _failure(response)
+            raise failure(response)
 
     def external_blob(self, urls: Sequence[str]) -> Response | None:
         """A foreign layer from the first of *urls* that has it; None when none of them is HTTP.
@@ -138,7 +138,7 @@ class RegistryClient:
                 response = self._http.request("GET", url)
                 if response.status == 200:
                     return response
-                raise _failure(response)
+                raise failure(response)
             except RegistryError as error:
                 errors.append(f"fetching external blob from {quote(url)}: {error}")
         if not errors:
@@ -167,7 +167,7 @@ class RegistryClient:
                 seen.add(path)
                 response = self._request("GET", path, (_pull(repository),))
                 if response.status != 200:
-                    raise _failure(response)
+                    raise failure(response)
                 tags.extend(_parse_tags(response.read_all(MAX_TAGS_BODY)))
                 path = _next_page(path, response.headers.get("Link", ""))
         return tags
@@ -176,7 +176,7 @@ class RegistryClient:
         base = f"{scheme}://{self.host}"
         response = self._http.request("GET", f"{base}/v2/", headers=_VERSION)
         if response.status not in (200, 401):
-            raise _failure(response)
+            raise failure(response)
         self._auth.set_challenges(_challenges(response))
         response.close()
         self._base = base
@@ -187,32 +187,46 @@ class RegistryClient:
         if response.status != 200:
             doing = "manifest" if method == "GET" else "digest"
             with Context(f"reading {doing} {name} in {self.domain}/{repository}"):
-                raise _failure(response)
+                raise failure(response)
         return response
 
+    def send(
+        self, method: str, path: str, scopes: tuple[str, ...], headers: Mapping[str, str] | None = None,
+        body: Body | None = None,
+    ) -> Response:
+        """Any request to the registry; the answer is returned whatever its status.
+
+        *path* may be a URL the registry gave (an upload's location); another origin than the registry's gets no
+        credentials.  *body* is sent again when the first try is refused for want of a token.
+        """
+        return self._request(method, path, scopes, headers, body)
+
     def _request(
-        self, method: str, path: str, scopes: tuple[str, ...], headers: Mapping[str, str] | None = None
+        self, method: str, path: str, scopes: tuple[str, ...], headers: Mapping[str, str] | None = None,
+        body: Body | None = None,
     ) -> Response:
         """Send with authorization, once more if the registry tells what the token lacks."""
         self.ping()
-        response = self._send(method, path, scopes, headers)
+        response = self._send(method, path, scopes, headers, body)
         if response.status == 401:
             more = self._better_scopes(_challenges(response), scopes)
             if more:
                 response.close()
-                response = self._send(method, path, more, headers)
+                response = self._send(method, path, more, headers, body)
         for warning in response.header_values("Warning"):
             _report_warning(warning, response.url)
         return response
 
     def _send(
-        self, method: str, path: str, scopes: tuple[str, ...], headers: Mapping[str, str] | None
+        self, method: str, path: str, scopes: tuple[str, ...], headers: Mapping[str, str] | None,
+        body: Body | None = None,
     ) -> Response:
         sent = {**_VERSION, **(headers or {})}
-        authorization = self._auth.header(scopes)
+        url = urljoin(self._base + "/", path)
+        authorization = self._auth.header(scopes) if same_origin(url, self._base) else ""
         if authorization:
             sent["Authorization"] = authorization
-        return self._http.request(method, self._base + path, headers=sent)
+        return self._http.request(method, url, headers=sent, body=body)
 
     def _better_scopes(self, challenges: Sequence[Challenge], scopes: tuple[str, ...]) -> tuple[str, ...]:
         """The scopes to ask a new token for; empty when the refusal is final."""
@@ -240,7 +254,8 @@ def _challenges(response: Response) -> list[Challenge]:
     return parse_challenges(response.header_values("WWW-Authenticate"))
 
 
-def _failure(response: Response) -> RegistryError:
+def failure(response: Response) -> RegistryError:
+    """The error a refusal amounts to; reads and closes *response*."""
     return from_response(response.status, response.headers, response.read_error_body(), _challenges(response))
 
 

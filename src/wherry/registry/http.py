@@ -12,7 +12,7 @@ import os
 import socket
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
@@ -30,6 +30,9 @@ USER_AGENT = f"wherry/{__version__}"
 #: Seconds to wait for a connection, and for the next bytes of an answer.
 CONNECT_TIMEOUT = 30.0
 READ_TIMEOUT = 60.0
+
+#: What is sent: bytes, or pieces of known total length (``Content-Length`` given) that can be iterated again.
+Body = bytes | Iterable[bytes]
 
 _MAX_REDIRECTS = 10
 _DRAINED = 1 << 16     # bytes
@@ -131,7 +134,7 @@ class HTTPClient:
                     manager.pools[key].close()
 
     def request(
-        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
+        self, method: str, url: str, *, headers: Mapping[str, str] | None = None, body: Body | None = None
     ) -> Response:
         """Send one request, following redirects of GET and HEAD. Any final status is returned, not raised.
 
@@ -153,7 +156,7 @@ class HTTPClient:
             response = self._send(method, url, sent, None)
         return response
 
-    def _send(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Response:
+    def _send(self, method: str, url: str, headers: Mapping[str, str], body: Body | None) -> Response:
         doing = f"{method.title()} {_shown(url)}"
         parts = urlsplit(url)
         scheme, host, port = _origin(url)
@@ -256,6 +259,11 @@ class _Sockets:
             ConnectionCls = Encrypted
 
         return {"http": PlainPool, "https": EncryptedPool}
+
+
+def same_origin(one: str, other: str) -> bool:
+    """Do both URLs lead to the same scheme, host and port?"""
+    return _origin(one) == _origin(other)
 
 
 def _origin(url: str) -> tuple[str, str, int]:

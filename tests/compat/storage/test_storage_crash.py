@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 from tests.compat.storage.conftest import NAME, mounts_below
@@ -111,13 +111,12 @@ def still_good(base: str, *, podman_first: bool) -> None:
 
 
 @pytest.fixture
-def small_disk(base: str) -> Iterator[str]:
+def small_disk(base: str) -> str:
     """A file system of 8 MB."""
     directory = f"{base}/small"
     os.mkdir(directory)
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m,mode=700", "none", directory], check=True)
-    yield directory
-    Tools(directory).clean_up()
+    return directory
 
 
 def fill(directory: str, leave: int) -> str:

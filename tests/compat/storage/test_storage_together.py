@@ -18,7 +18,7 @@ from tests.helpers.images import MadeImage, make_image, random_tar, write_docker
 from tests.helpers.podman import Tools
 from tests.helpers.stores import add, store_at
 
-from wherry.errors import ImageInUse, InUse, NoSuchContainer, NoSuchImage, NoSuchLayer
+from wherry.errors import Corrupt, ImageInUse, InUse, NoSuchContainer, NoSuchImage, NoSuchLayer
 from wherry.model.ids import generate_id
 
 pytestmark = [pytest.mark.compat, pytest.mark.slow]
@@ -107,6 +107,9 @@ def strangers(base: str, number: int, each: Iterator[int]) -> None:
                 store.image_config(image.id)
             except NoSuchImage:
                 pass
+            except Corrupt:
+                # Old Podman records an image before its documents.
+                assert not image.names
         try:
             store.delete_image(store.find_image(NAME).id)
             raise AssertionError("an image in use was deleted")
@@ -144,7 +147,7 @@ def test_podman_and_we_in_parallel(base: str, made: MadeImage) -> None:
         worker.join()
     for name, count, failure in finished:
         assert not failure, f"{name} after {count} turns: {failure}"
-        assert count > 0
+        assert count > 0; print(name, count)
     assert os.path.exists(f"{path}/kept")
     assert [container.id for container in store.containers()] == [keeper.id]
     assert [found.id for found in store.images()] == [image.id]

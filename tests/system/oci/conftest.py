@@ -64,6 +64,7 @@ def rootfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not BUSYBOX or not CONMON:
         pytest.skip("needs a static busybox and conmon")
     root = tmp_path_factory.mktemp("rootfs")
+    root.chmod(0o755)
     for name in ("bin", "proc", "dev", "tmp", "directory"):
         (root / name).mkdir()
     shutil.copy(BUSYBOX, root / "bin/busybox")
