@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import pytest
-
 from tests.arch.sources import ROOT
 
 #: Standard modules too slow to import for a command that takes milliseconds.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-
 from tests.arch.sources import ROOT
+
 
 def tracked() -> list[str]:
     done = subprocess.run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from wherry.cli import targets
 from wherry.cli.containers_stop import LATEST
 from wherry.cli.flags import Flag, UsageError
-from wherry.errors import InvalidArgument, NoSuchContainer, NoSuchExitCode, WherryError
+from wherry.errors import NoSuchContainer, NoSuchExitCode, WherryError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -81,11 +81,6 @@ def _first(call: Call, chosen: Sequence[targets.Target], conditions: Sequence[st
 
 def _seconds(text: str) -> float:
     """``--interval``: a duration, or a number of milliseconds."""
-    from wherry.cli.flagvalues import parse_duration
+    from wherry.spec.parse_values import duration
 
-    try:
-        if text.isdigit():
-            return int(text) / 1000
-        return parse_duration(text) / 1e9
-    except ValueError as error:
-        raise InvalidArgument(str(error)) from None
+    return int(text) / 1000 if text.isdigit() else duration(text) / 1e9

@@ -14,10 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from typing import Any
 
-#: Kinds of value. Those after "string" are converted and checked by :mod:`wherry.cli.flagvalues`.
-KINDS = (
-    "bool", "string", "count", "int", "int32", "int64", "uint", "uint64", "float64", "duration", "ip",
-)
+#: Kinds of value.
+KINDS = ("bool", "string", "count", "int", "int32", "int64", "uint", "uint64", "float64", "duration")
 
 
 class UsageError(InvalidArgument):
@@ -127,7 +125,7 @@ class Parsed:
             return None
         if flag.kind == "bool":
             return flag.default == "true"
-        return flag.default if flag.kind == "string" else _convert(flag, flag.default)
+        return flag.default if flag.kind == "string" else _scalar(flag, flag.default, flag.default)
 
 
 class FlagSet:
@@ -240,34 +238,50 @@ def _store(flag: Flag, text: str, values: dict[str, Any]) -> None:
     """Convert *text* and put it into *values*; a repeated list flag appends, any other overwrites."""
     if flag.many:
         items: list[Any] = values.setdefault(flag.name, [])
-        if flag.split and ("," in text or '"' in text or not text or "\n" in text):
-            items.extend(_convert(flag, text))
-        elif flag.kind == "string":
-            items.append(text)
-        else:
-            items.append(_convert(flag, text))
-    elif flag.kind == "string":
-        if flag.choices and text not in flag.choices:
-            known = ", ".join(flag.choices)
-            raise bad_value(flag, text, f'{_quoted(text)} is not a valid value.  Choose from: {_quoted(known)}')
-        values[flag.name] = text
-    elif flag.kind == "bool":
-        if text in _TRUE:
-            values[flag.name] = True
-        elif text in _FALSE:
-            values[flag.name] = False
-        else:
-            raise bad_value(flag, text, f'strconv.ParseBool: parsing {_quoted(text)}: invalid syntax')
+        for piece in _split(flag, text) if flag.split else (text,):
+            items.append(_scalar(flag, piece, text))
     elif flag.kind == "count" and text == "+1":
         values[flag.name] = values.get(flag.name, 0) + 1
     else:
-        values[flag.name] = _convert(flag, text)
+        values[flag.name] = _scalar(flag, text, text)
 
 
-def _convert(flag: Flag, text: str) -> Any:
-    from wherry.cli.flagvalues import convert
+def _split(flag: Flag, text: str) -> list[str]:
+    """The fields of a line of comma-separated values."""
+    if '"' not in text:
+        return text.split(",") if text else []
+    from wherry.spec.parse_values import split_commas
 
-    return convert(flag, text)
+    try:
+        return split_commas(text)
+    except InvalidArgument as error:
+        raise bad_value(flag, text, error.message) from None
+
+
+def _scalar(flag: Flag, text: str, whole: str) -> Any:
+    """The value of *text*, a piece of the word *whole*, by the flag's kind."""
+    kind = flag.kind
+    if kind == "string":
+        if flag.choices and text not in flag.choices:
+            known = _quoted(", ".join(flag.choices))
+            raise bad_value(flag, whole, f"{_quoted(text)} is not a valid value.  Choose from: {known}")
+        return text
+    if kind == "bool":
+        if text in _TRUE:
+            return True
+        if text in _FALSE:
+            return False
+        raise bad_value(flag, whole, f"strconv.ParseBool: parsing {_quoted(text)}: invalid syntax")
+    from wherry.spec import parse_values
+
+    try:
+        if kind == "float64":
+            return parse_values.number(text)
+        if kind == "duration":
+            return parse_values.duration(text)
+        return parse_values.integer(text, bits=32 if kind == "int32" else 64, signed=kind[0] != "u")
+    except InvalidArgument as error:
+        raise bad_value(flag, whole, error.message) from None
 
 
 def _quoted(text: str) -> str:

@@ -73,9 +73,9 @@ def _options(call: Call) -> dict[str, Any]:
 
 
 def _delay(text: str) -> float:
-    from wherry.cli.flagvalues import parse_duration
+    from wherry.spec.parse_values import duration
 
     try:
-        return parse_duration(text) / 1e9
-    except ValueError as error:
-        raise InvalidArgument(f'parsing value for "retry-delay" flag: {error}') from None
+        return duration(text) / 1e9
+    except InvalidArgument as error:
+        raise InvalidArgument(f'parsing value for "retry-delay" flag: {error.message}') from None

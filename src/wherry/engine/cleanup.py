@@ -11,6 +11,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wherry.engine.locked import LockedContainer
 
+#: Seconds conmon may take to notice that its container was deleted.
+MONITOR_TIMEOUT = 10.0
+
 
 def cleanup(held: LockedContainer) -> None:
     """stopped (or created) -> exited: OCI container deleted, network down, storage unmounted.
@@ -35,14 +38,15 @@ def release_resources(held: LockedContainer) -> None:
     Also used to undo a start that failed or whose process was killed, so nothing here assumes that a step of the start
     really happened.
     """
+    from wherry.engine.exec_sessions import forget_dead
     from wherry.engine.reconcile import forget_resources
 
     _attempt(held, "deleting it from the OCI runtime", _delete_from_runtime)
     _attempt(held, "taking its network down", _take_network_down)
     _attempt(held, "unmounting its root file system", _unmount)
     _attempt(held, "removing its run files", _remove_run_files)
+    forget_dead(held.runtime, held.id, ended=True)
     forget_resources(held)
-    held.state.exec_sessions = {}
 
 
 def _attempt(held: LockedContainer, what: str, step: object) -> None:
@@ -53,11 +57,17 @@ def _attempt(held: LockedContainer, what: str, step: object) -> None:
 
 
 def _delete_from_runtime(held: LockedContainer) -> None:
+    from wherry.engine.foreground import exit_watch
+
     state = held.state
     if not (state.boot_id or state.pid):
         return      # never given to the runtime in this boot
     runtime = held.runtime.oci_runtime(state.runtime or held.config.runtime)
     runtime.delete(held.id, force=True)
+    if not state.exited and state.conmon_pid:
+        # A start that failed late: conmon is about to tell of an exit nobody wants to hear of.
+        with exit_watch(held) as watch:
+            watch.wait(MONITOR_TIMEOUT)
 
 
 def _take_network_down(held: LockedContainer) -> None:

@@ -62,10 +62,11 @@ class Container:
 
     def init(self) -> None:
         """Create the container in the OCI runtime without starting its process. Raises ``StateError``."""
-        from wherry.engine.start import init
+        from wherry.engine.start import init, rest
 
         with self._runtime.lock(self.id) as held:
             init(held)
+            rest(held)
 
     def start(self) -> None:
         """Start the process; nothing happens if it runs already. Raises ``RuntimeFailed`` and its kin."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 
+from wherry.engine import intents, volumes
 from wherry.engine.exit_command import exit_command
-from wherry.engine.undo import Undo
 from wherry.errors import AlreadyExists, InvalidArgument, NameInUse, NoSuchContainer, Unsupported, from_os_error
 from wherry.model.container import ContainerConfig, ContainerState
 from wherry.model.ids import check_name, generate_id
 from wherry.model.names import random_name
 from wherry.model.timestamps import now
 from wherry.sys import log
+from wherry.sys.files import make_dirs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,9 +38,12 @@ def create(runtime: Runtime, spec: ContainerSpec, reporter: Reporter | None = No
         _check_free(runtime, name)
     _check_cid_file(spec)
     config = _resolve(runtime, spec, image, name)
-    with Undo() as undo:
-        _store(runtime, config, undo)
-        undo.commit()
+    try:
+        _store(runtime, config)
+    except NameInUse as error:
+        if not intents.free_name(runtime, name):
+            raise _taken(runtime, name, error) from None
+        _store(runtime, config)
     if config.cid_file:
         _write_cid_file(runtime, config)
     return config
@@ -135,12 +139,24 @@ def _check_free(runtime: Runtime, name: str) -> None:
         raise name_in_use(name, identity)
 
 
-def name_in_use(name: str, identity: str) -> NameInUse:
-    return NameInUse(
+def name_in_use(name: str, identity: str, sentinel: str = "that name is already in use") -> NameInUse:
+    error = NameInUse(
         f'creating container storage: the container name "{name}" is already in use by {identity}. You have to remove '
-        "that container to be able to reuse that name: that name is already in use, or use --replace to instruct "
-        "Podman to do so."
+        f"that container to be able to reuse that name: {sentinel}, or use --replace to instruct Podman to do so."
     )
+    error.cause = ""        # it stands in the middle of the message
+    return error
+
+
+def _taken(runtime: Runtime, name: str, error: NameInUse) -> NameInUse:
+    """What to say when the store refuses a name that no container in the database has."""
+    ours = {intent.object_id for intent in runtime.state.intents()}        # being created by another process
+    for container in runtime.store.containers():
+        if name in container.names:
+            if container.id in ours or runtime.state.has_container(container.id):
+                return name_in_use(name, container.id)
+            return name_in_use(name, container.id, "that name is already in use by an external entity")
+    return error
 
 
 def _resolve(runtime: Runtime, spec: ContainerSpec, image: ImageFacts | None, name: str) -> ContainerConfig:
@@ -181,31 +197,34 @@ def _placed(runtime: Runtime, config: ContainerConfig) -> ContainerConfig:
     return config.replace(**changes)
 
 
-def _store(runtime: Runtime, config: ContainerConfig, undo: Undo) -> None:
-    store, state = runtime.store, runtime.state
-    intent = state.add_intent("create", config.id, {"name": config.name})
-    if config.rootfs:
-        from wherry.sys.files import make_dirs
-
-        make_dirs(config.static_dir)
-    else:
-        store.create_container(
-            config.id,
-            name=config.name,
-            image_id=config.rootfs_image_id,
-            image_name=config.rootfs_image_name,
-            volatile=config.volatile,
-        )
-        undo.push("creating container storage", store.delete_container, config.id)
+def _store(runtime: Runtime, config: ContainerConfig) -> None:
     from wherry.engine.locked import container_event
 
-    if config.named_volumes:
-        from wherry.engine.volumes import ensure
-
-        ensure(runtime, config, undo)
-    state.add_container(config, ContainerState(), container_event(config, "create"))
-    state.clear_intent(intent)
+    state = runtime.state
+    with intents.Creating(runtime, config) as creating:
+        try:
+            _make_storage(runtime, config)
+            if config.named_volumes:
+                volumes.ensure(runtime, config)
+        except OSError as error:
+            raise from_os_error(error, "creating container storage") from None
+        with state.transaction():
+            state.add_container(config, ContainerState(), container_event(config, "create"))
+            state.clear_intent(creating.number)
     runtime.publish()
+
+
+def _make_storage(runtime: Runtime, config: ContainerConfig) -> None:
+    if config.rootfs:
+        make_dirs(config.static_dir)
+        return
+    runtime.store.create_container(
+        config.id,
+        name=config.name,
+        image_id=config.rootfs_image_id,
+        image_name=config.rootfs_image_name,
+        volatile=config.volatile,
+    )
 
 
 def _check_cid_file(spec: ContainerSpec) -> None:

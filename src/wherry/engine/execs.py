@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from wherry.errors import StateError, TimedOut
+import os
+
+from wherry.engine.exec_sessions import LOST_EXIT_CODE, directory_of, forget_dead
+from wherry.errors import NotFound, StateError, TimedOut
 from wherry.model import exec_session as sessions
 from wherry.model import status
 from wherry.model.exec_session import ExecConfig, ExecSession
 from wherry.model.ids import generate_id
 from wherry.model.record import Record
 from wherry.oci import exec as oci_exec
+from wherry.sys.processes import start_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,9 +23,6 @@ if TYPE_CHECKING:
     from wherry.engine.locked import LockedContainer
     from wherry.engine.runtime import Runtime
     from wherry.oci.exec import ExecStarted
-
-#: Exit code of an exec session whose monitor was killed before it could tell.
-LOST_EXIT_CODE = 255
 
 
 class ExecResult(Record):
@@ -52,16 +53,12 @@ class RunningExec:
         from wherry.sys.files import remove_tree
 
         self.started.close()
-        state = self._runtime.state
-        if state.has_container(self.session.container_id):
-            state.remove_exec(self.session.id, self._event("exec_died", exit_code=code))
+        try:
+            self._runtime.state.remove_exec(self.session.id, self._event("exec_died", exit_code=code))
             self._runtime.publish()
+        except NotFound:
+            pass        # it went with its container
         remove_tree(directory_of(self._runtime, self.session.id))
-
-
-def directory_of(runtime: Runtime, session: str) -> str:
-    """The session's own directory; a reboot discards it."""
-    return f"{runtime.paths.run_dir}/exec/{session}"
 
 
 def start(
@@ -81,8 +78,10 @@ def start(
     with runtime.lock(identity) as held:
         if held.state.status != status.RUNNING:
             raise StateError("can only create exec sessions on running containers: container state improper")
+        forget_dead(runtime, identity)
         record = ExecSession(
-            id=session or generate_id(), container_id=identity, state=sessions.RUNNING, config=config
+            id=session or generate_id(), container_id=identity, state=sessions.RUNNING, config=config,
+            owner_pid=os.getpid(), owner_start=start_time(os.getpid()),
         )
         process = process_spec(held, config)
         event = held.event
@@ -106,8 +105,10 @@ def start(
     try:
         started = oci_exec.start(runtime.conmon_path, oci, launch)
     except BaseException:
-        if runtime.state.has_container(identity):
+        try:
             runtime.state.remove_exec(record.id)
+        except NotFound:
+            pass
         raise
     runtime.publish()
     return RunningExec(runtime, event, record, started)
@@ -258,18 +259,10 @@ def run_detached(runtime: Runtime, identity: str, config: ExecConfig) -> str:
 
 def finish(runtime: Runtime, identity: str, session: str) -> None:
     """The exit command of a detached session: remember its exit in an event and forget it."""
-    from wherry.engine.locked import container_event
-    from wherry.errors import NotFound
-    from wherry.oci.exits import read_exit
+    from wherry.engine.exec_sessions import forget
     from wherry.sys.files import remove_tree
 
-    directory = directory_of(runtime, session)
-    seen = read_exit(f"{directory}/exit", identity)
-    code = LOST_EXIT_CODE if seen is None else seen.code
     try:
-        config = runtime.state.container_config(identity)
-        runtime.state.remove_exec(session, container_event(config, "exec_died", exit_code=code))
-        runtime.publish()
+        forget(runtime, runtime.state.exec_session(session))
     except NotFound:
-        pass
-    remove_tree(directory)
+        remove_tree(directory_of(runtime, session))

@@ -7,6 +7,7 @@ from wherry.engine.exits import after_exit, restart_after
 from wherry.engine.owner import Ownership
 from wherry.engine.signals import send_to_process
 from wherry.errors import NoSuchContainer, NoSuchExitCode, TimedOut
+from wherry.model import status
 from wherry.model.record import Record
 from wherry.oci.exits import ExitWatch
 
@@ -159,14 +160,23 @@ def _finish(runtime: Runtime, identity: str) -> int:
         except NoSuchExitCode:
             return 0
     if delay is not None:
-        restart_after(runtime, identity, delay)
+        try:
+            restart_after(runtime, identity, delay)
+        except NoSuchContainer:
+            pass        # removed meanwhile
     return code
 
 
 def _discard(runtime: Runtime, config: ContainerConfig) -> None:
-    """A ``--rm`` container that could not be started does not stay."""
-    if config.auto_remove and runtime.state.has_container(config.id):
-        from wherry.engine.remove import remove_locked
+    """The container could not be attached to or started: with ``--rm`` it does not stay."""
+    from wherry.engine.remove import remove_locked
+    from wherry.engine.start import rest
 
+    try:
         with runtime.lock(config.id) as held:
-            remove_locked(held)
+            if config.auto_remove and held.state.status not in (status.RUNNING, status.PAUSED, status.STOPPING):
+                remove_locked(held)
+            else:
+                rest(held)
+    except NoSuchContainer:
+        pass

@@ -7,6 +7,7 @@ from wherry.model import status
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from wherry.engine.locked import LockedContainer
     from wherry.engine.runtime import Runtime
 
 
@@ -17,8 +18,11 @@ def pause(runtime: Runtime, identity: str) -> None:
         if state.status != status.RUNNING:
             shown = status.display(state.status)
             raise StateError(f'"{shown}" is not running, can\'t pause: container state improper')
+        held.own()
+        held.save()
         runtime.oci_runtime(state.runtime or held.config.runtime).pause(identity)
         held.move(status.PAUSE)
+        held.disown()
         held.save(held.event("pause"))
 
 
@@ -28,6 +32,14 @@ def unpause(runtime: Runtime, identity: str) -> None:
         state = held.state
         if state.status != status.PAUSED:
             raise StateError(f'"{identity}" is not paused, can\'t unpause: container state improper')
-        runtime.oci_runtime(state.runtime or held.config.runtime).resume(identity)
-        held.move(status.UNPAUSE)
+        resume(held)
+        held.disown()
         held.save(held.event("unpause"))
+
+
+def resume(held: LockedContainer) -> None:
+    """Thaw a paused container and leave this process recorded as its owner, the new state unsaved."""
+    held.own()
+    held.save()
+    held.runtime.oci_runtime(held.state.runtime or held.config.runtime).resume(held.id)
+    held.move(status.UNPAUSE)

@@ -22,8 +22,11 @@ if TYPE_CHECKING:
 
 def inspect(runtime: Runtime, identity: str, *, size: bool = False) -> dict[str, Any]:
     """The tree of one container; *size* adds ``SizeRw`` and ``SizeRootFs``. Raises ``NoSuchContainer``."""
+    from wherry.engine.exec_sessions import forget_dead
+
     with runtime.lock(identity) as held:
         config, state = held.config, held.state
+        forget_dead(runtime, identity)
         exec_ids = runtime.state.exec_ids(identity)
     process = config.spec.get("process") or {}
     args = process.get("args") or []

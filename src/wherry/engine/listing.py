@@ -98,7 +98,11 @@ def _reconciled(runtime: Runtime, rows: list[ContainerRow]) -> list[ContainerRow
         exited = set(os.listdir(runtime.paths.exits))
     except FileNotFoundError:
         exited = set()
-    stale = [row.id for row in alive if row.id in exited or row.boot_id != boot or not _exists(row)]
+    stale = [
+        row.id for row in alive
+        # Is who stops it alive? The lock finds out.
+        if row.status == status.STOPPING or row.id in exited or row.boot_id != boot or not _exists(row)
+    ]
     if not stale:
         return rows
     from wherry.errors import NoSuchContainer, WherryError

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+
 from wherry.errors import NoSuchContainer
 from wherry.model import status
 from wherry.model.event import Event
 from wherry.model.timestamps import now_ns
+from wherry.sys.processes import start_time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -61,6 +64,18 @@ class LockedContainer:
     def move(self, action: str) -> None:
         """Change the status by the table of moves; raises ``StateError`` for an illegal one."""
         self.state.status = status.after(self.state.status, action, self.id)
+
+    def own(self) -> None:
+        """Say in the state, to be saved by the caller, that this process is changing the container.
+
+        If it is killed, the next one to lock the container sees a dead owner and finds out how far it came.
+        """
+        self.state.owner_pid = os.getpid()
+        self.state.owner_start = start_time(self.state.owner_pid)
+
+    def disown(self) -> None:
+        """The change is done; to be saved together with its result."""
+        self.state.owner_pid = self.state.owner_start = 0
 
     def save(self, *events: Event) -> None:
         """Commit the state and *events* in one transaction, then publish."""

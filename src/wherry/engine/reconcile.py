@@ -7,7 +7,7 @@ command, whichever it is.
 from __future__ import annotations
 
 from wherry.model import status
-from wherry.model.timestamps import format_ns, now_ns
+from wherry.model.timestamps import format_ns, now, now_ns
 from wherry.sys import log
 from wherry.sys.processes import boot_id, is_alive
 
@@ -45,7 +45,8 @@ def _after_reboot(held: LockedContainer) -> None:
     if not state.finished_time and state.started_time:
         state.finished_time = format_ns(now_ns())
     forget_resources(held)
-    state.exec_sessions = {}
+    for session in held.runtime.state.exec_ids(held.id):
+        held.runtime.state.remove_exec(session)
     held.save()
 
 
@@ -65,18 +66,49 @@ def forget_resources(held: LockedContainer) -> None:
 
 def _owner_died(held: LockedContainer) -> None:
     """The process that was changing this container was killed half-way."""
-    from wherry.engine.cleanup import release_resources
-
     state = held.state
     owner = state.owner_pid
     state.owner_pid = state.owner_start = 0
-    if state.status == status.STOPPING:
-        # Its stop signal was sent, or not; either way the process decides what the state is.
-        state.status = status.RUNNING
-    elif state.status in (status.CONFIGURED, status.EXITED, status.STOPPED):
+    if state.status in (status.CONFIGURED, status.EXITED, status.STOPPED):
         log.debug(f"process {owner} died while starting container {held.id}; undoing what it had done")
-        release_resources(held)
+        _undo_start(held)
+    elif held.alive:
+        ask_runtime(held)
     held.save()
+
+
+def _undo_start(held: LockedContainer) -> None:
+    from wherry.engine.cleanup import release_resources
+    from wherry.oci import strays
+
+    strays.settle(held.id, held.config.pid_file or f"{held.state.run_dir}/pidfile")
+    release_resources(held)
+
+
+def ask_runtime(held: LockedContainer) -> None:
+    """What was to be done to the process may have been done or not: the OCI runtime knows its state.
+
+    A process that ended meanwhile is left to :func:`_check_process`.
+    """
+    from wherry.errors import WherryError
+
+    state = held.state
+    name = state.runtime or held.config.runtime
+    try:
+        found = held.runtime.oci_runtime(name).state(held.id)
+    except WherryError as error:
+        log.warning(f"asking {name} for the state of container {held.id}: {error}")
+        found = None
+    seen = (found or {}).get("status")
+    if state.status == status.CREATED and seen == "created":
+        held.move(status.CLEANUP)       # begun by a process that meant to start it: as if it never had
+        _undo_start(held)
+    elif seen in (status.CREATED, status.RUNNING, status.PAUSED):
+        if state.status == status.CREATED:
+            state.started_time = now()
+        state.status = seen
+    elif state.status == status.STOPPING:
+        state.status = status.RUNNING
 
 
 def _check_process(held: LockedContainer) -> None:

@@ -7,11 +7,13 @@ from wherry.engine.cleanup import cleanup
 from wherry.errors import AlreadyExists, StateError
 from wherry.model import status
 from wherry.sys import log
+from wherry.sys.files import remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wherry.engine.locked import LockedContainer
     from wherry.engine.runtime import Runtime
+    from wherry.engine.volumes import Dropped
 
 
 def remove(
@@ -69,27 +71,26 @@ def remove_locked(held: LockedContainer, *, volumes: bool = False) -> None:
     The state says ``removing`` before anything is deleted, so a killed removal is finished by the next one.
     """
     runtime = held.runtime
-    cleanup(held)
-    before = held.state.status
-    if before != status.REMOVING:
+    if held.state.status != status.REMOVING:
+        cleanup(held)
         held.move(status.REMOVE)
         held.save()
     exit_code = held.state.exit_code if held.state.exited else None
-    if not held.config.rootfs:
+    if held.config.rootfs:
+        remove_tree(held.config.static_dir.removesuffix("/userdata"))
+    else:
         runtime.store.delete_container(held.id)
     event = held.event("remove") if exit_code is None else held.event("remove", exit_code=exit_code)
-    runtime.state.remove_container(held.id, event, exit_code=exit_code)
+    with runtime.state.transaction():
+        runtime.state.remove_container(held.id, event, exit_code=exit_code)
+        gone = _drop_anonymous_volumes(held) if volumes or held.config.auto_remove else []
     held.forget()
     owner.forget(runtime, held.id)
+    for dropped in gone:
+        dropped.remove_files()
     runtime.publish()
-    if held.config.rootfs:
-        from wherry.sys.files import remove_tree
-
-        remove_tree(held.config.static_dir.removesuffix("/userdata"))
     if held.config.auto_remove_image:
         _remove_image(held)
-    if volumes or held.config.auto_remove:
-        _remove_anonymous_volumes(held)
 
 
 def _remove_image(held: LockedContainer) -> None:
@@ -101,9 +102,12 @@ def _remove_image(held: LockedContainer) -> None:
         log.debug(f"image of container {held.id} stays: {error}")
 
 
-def _remove_anonymous_volumes(held: LockedContainer) -> None:
-    from wherry.engine.volumes import remove as remove_volume
+def _drop_anonymous_volumes(held: LockedContainer) -> list[Dropped]:
+    from wherry.engine.volumes import drop
 
-    for volume in held.config.named_volumes:
-        if volume.is_anonymous and not held.runtime.state.volume_users(volume.name):
-            remove_volume(held.runtime, volume.name)
+    state = held.runtime.state
+    return [
+        drop(held.runtime, volume.name)
+        for volume in held.config.named_volumes
+        if volume.is_anonymous and not state.volume_users(volume.name)
+    ]

@@ -177,8 +177,17 @@ class Runtime:
         return self.object_lock("container", ranks.CONTAINER, identity)
 
     def publish(self) -> None:
-        """Hand committed events to the event backend. A crash in between loses none: the next publish sends them."""
-        self.state.drain_events(self.publisher.publish)
+        """Hand committed events to the event backend.
+
+        A crash in between loses none: the next publish sends them.  Nor does an event log that cannot be written fail
+        the verb whose work is done.
+        """
+        from wherry.errors import WherryError
+
+        try:
+            self.state.drain_events(self.publisher.publish)
+        except WherryError as error:
+            log.error(f"unable to write event: {error}")
 
     # -- host ----------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from wherry.engine.cleanup import cleanup, release_resources
 from wherry.errors import StateError
 from wherry.model import status
 from wherry.model.timestamps import now
-from wherry.sys.processes import boot_id, start_time
+from wherry.sys.processes import boot_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -44,22 +44,28 @@ def start_dependencies(runtime: Runtime, identity: str) -> None:
 
 def restart(runtime: Runtime, identity: str, timeout: int | None = None) -> None:
     """Stop the container if it runs and start it again."""
+    from wherry.engine.owner import Ownership
     from wherry.engine.stop import stop
 
-    state = runtime.state.container_state(identity)
-    if state.status in (status.RUNNING, status.PAUSED, status.STOPPING):
-        stop(runtime, identity, timeout)
-    start_dependencies(runtime, identity)
-    with runtime.lock(identity) as held:
-        init(held)
-        launch(held)
-        held.save(held.event("restart"))
+    with Ownership(runtime, identity):      # or the exit command would remove a --rm container in between
+        state = runtime.state.container_state(identity)
+        if state.status in (status.RUNNING, status.PAUSED, status.STOPPING):
+            stop(runtime, identity, timeout, keep=True)
+        start_dependencies(runtime, identity)
+        with runtime.lock(identity) as held:
+            if held.state.status in (status.RUNNING, status.PAUSED, status.STOPPING):
+                return      # another process was faster
+            init(held)
+            launch(held)
+            held.save(held.event("restart"))
 
 
 def init(held: LockedContainer) -> None:
     """configured, stopped or exited -> created: conmon and the OCI container exist, the process has not started.
 
     Does nothing in ``created``.  On failure everything made is released and the container is as it was before.
+    This process stays recorded as the one that is starting the container until :func:`launch` or :func:`rest`: when
+    it is killed in between, the start is undone.
     """
     state = held.state
     if state.status == status.CREATED:
@@ -80,8 +86,14 @@ def init(held: LockedContainer) -> None:
         held.save()
         raise
     held.move(status.INIT)
-    state.owner_pid = state.owner_start = 0
     held.save(held.event("init"))
+
+
+def rest(held: LockedContainer) -> None:
+    """Leave a container ``created``, to be started later."""
+    if held.state.owner_pid:
+        held.disown()
+        held.save()
 
 
 def _mark_begun(held: LockedContainer) -> None:
@@ -89,9 +101,8 @@ def _mark_begun(held: LockedContainer) -> None:
 
     If it is killed from here on, the next one to lock the container sees a dead owner and releases what was made.
     """
+    held.own()
     state = held.state
-    state.owner_pid = os.getpid()
-    state.owner_start = start_time(state.owner_pid)
     state.boot_id = boot_id()
     state.run_dir = held.runtime.store.container_run_dir(held.id)
     state.exited = False
@@ -100,14 +111,25 @@ def _mark_begun(held: LockedContainer) -> None:
     state.oom_killed = False
     state.stopped_by_user = False
     state.started_time = state.finished_time = ""
-    state.exec_sessions = {}
+    state.restart_count = 0
+    state.restart_policy_match = False
     held.save()
 
 
 def launch(held: LockedContainer) -> None:
-    """created -> running: the OCI runtime lets the process go."""
-    runtime = held.runtime.oci_runtime(held.state.runtime)
-    runtime.start(held.id)
+    """created -> running: the OCI runtime lets the process go. If it cannot, everything is released."""
+    if held.state.owner_pid != os.getpid():     # created by an earlier command
+        held.own()
+        held.save()
+    try:
+        held.runtime.oci_runtime(held.state.runtime).start(held.id)
+    except BaseException as error:
+        held.move(status.CLEANUP)
+        release_resources(held)
+        held.state.error = str(error)
+        held.save()
+        raise
     held.move(status.RUN)
+    held.disown()
     held.state.started_time = now()
     held.save(held.event("start"))

@@ -6,13 +6,14 @@ import os
 from _signal import SIGKILL, SIGTERM  # the C part of signal, without enum
 
 from wherry.engine.cleanup import cleanup
+from wherry.engine.freezer import resume
 from wherry.engine.owner import Ownership
 from wherry.engine.signals import send
-from wherry.errors import StateError
+from wherry.errors import StateError, WherryError
 from wherry.model import status
 from wherry.spec.signals import name as signal_name
 from wherry.sys import log
-from wherry.sys.processes import start_time, wait_gone
+from wherry.sys.processes import wait_gone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
 KILL_TIMEOUT = 60.0
 
 
-def stop(runtime: Runtime, identity: str, timeout: int | None = None) -> bool:
+def stop(runtime: Runtime, identity: str, timeout: int | None = None, *, keep: bool = False) -> bool:
     """Send the stop signal, after *timeout* seconds (None: the container's own) SIGKILL; then clean up.
 
-    Returns False if it was stopped already.  Raises ``StateError`` for a container that never ran.
+    A ``--rm`` container is removed then, unless *keep*.  Returns False if it was stopped already.  Raises
+    ``StateError`` for a container that never ran.
     """
     with Ownership(runtime, identity):
         with runtime.lock(identity) as held:
@@ -37,17 +39,36 @@ def stop(runtime: Runtime, identity: str, timeout: int | None = None) -> bool:
             seconds = held.config.stop_timeout if timeout is None else timeout
             number = held.config.stop_signal if seconds > 0 else SIGKILL
             send(held, number)
-        if number == SIGKILL or not wait_gone(pid, start, float(seconds)):
-            _kill_hard(runtime, identity, pid, start, "" if number == SIGKILL else signal_name(number), seconds)
+        try:
+            if number == SIGKILL or not wait_gone(pid, start, float(seconds)):
+                _kill_hard(runtime, identity, pid, start, "" if number == SIGKILL else signal_name(number), seconds)
+        except BaseException:
+            _give_up(runtime, identity)
+            raise
         with runtime.lock(identity) as held:
-            cleanup(held)
-            after_stop(held)
+            if not held.alive:
+                cleanup(held)
+                after_stop(held, keep)
     return True
 
 
-def after_stop(held: LockedContainer) -> None:
+def _give_up(runtime: Runtime, identity: str) -> None:
+    """This process stops waiting for the end of the container: whoever comes next finds out what became of it."""
+    from wherry.engine.reconcile import ask_runtime
+
+    try:
+        with runtime.lock(identity) as held:
+            if held.state.status == status.STOPPING and held.state.owner_pid == os.getpid():
+                held.disown()
+                ask_runtime(held)
+                held.save()
+    except WherryError as error:
+        log.debug(f"container {identity} after an interrupted stop: {error}")
+
+
+def after_stop(held: LockedContainer, keep: bool) -> None:
     """What follows a finished stop: removal of a ``--rm`` container."""
-    if held.config.auto_remove and not held.alive:
+    if held.config.auto_remove and not keep:
         from wherry.engine.remove import remove_locked
 
         remove_locked(held)
@@ -57,11 +78,13 @@ def _begin(held: LockedContainer) -> bool:
     """Mark the container as stopping by this process; False if there is nothing to stop."""
     state = held.state
     if state.status in (status.STOPPED, status.EXITED):
+        if state.restart_policy_match:      # another process is about to start it again
+            state.restart_policy_match = False
+            state.stopped_by_user = True
+            held.save()
         return False
     if state.status == status.PAUSED:
-        runtime = held.runtime.oci_runtime(state.runtime or held.config.runtime)
-        runtime.resume(held.id)
-        held.move(status.UNPAUSE)
+        resume(held)
     if not status.can(state.status, status.STOP):
         shown = status.display(state.status)
         raise StateError(
@@ -69,8 +92,7 @@ def _begin(held: LockedContainer) -> bool:
         )
     held.move(status.STOP)
     state.stopped_by_user = True
-    state.owner_pid = os.getpid()
-    state.owner_start = start_time(state.owner_pid)
+    held.own()
     held.save(held.event("stop"))
     return True
 

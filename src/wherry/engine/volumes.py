@@ -5,27 +5,45 @@ from __future__ import annotations
 import os
 
 from wherry.engine import rootfs_files
-from wherry.errors import NoSuchVolume
+from wherry.errors import NoSuchVolume, VolumeExists, from_os_error
 from wherry.model.event import Event
 from wherry.model.timestamps import now, now_ns
 from wherry.model.volume import VolumeConfig, VolumeState
+from wherry.sys import log
 from wherry.sys.files import make_dirs, remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wherry.engine.runtime import Runtime
-    from wherry.engine.undo import Undo
     from wherry.model.container import ContainerConfig
+    from wherry.state.outbox import Intent
 
 
-def ensure(runtime: Runtime, config: ContainerConfig, undo: Undo) -> None:
-    """Make the volumes of *config* that do not exist; pushes their removal on *undo*."""
+#: Kind of the intent that says a volume's files are being removed, its row being gone.
+REMOVE = "remove-volume"
+
+
+def missing(runtime: Runtime, config: ContainerConfig) -> list[str]:
+    """Names of the volumes of *config* that do not exist yet."""
+    return [wanted.name for wanted in config.named_volumes if not _exists(runtime, wanted.name)]
+
+
+def _exists(runtime: Runtime, name: str) -> bool:
+    try:
+        runtime.state.volume(name)
+    except NoSuchVolume:
+        return False
+    return True
+
+
+def ensure(runtime: Runtime, config: ContainerConfig) -> None:
+    """Make the volumes of *config* that do not exist. Whoever calls this takes them back if it fails later."""
     for wanted in config.named_volumes:
-        try:
-            runtime.state.volume(wanted.name)
+        if _exists(runtime, wanted.name):
             continue
-        except NoSuchVolume:
-            pass
+        for intent in runtime.state.intents():
+            if intent.kind == REMOVE and intent.object_id == wanted.name:
+                finish_removal(runtime, intent)     # or the new volume would have the old one's files
         path = f"{runtime.paths.volumes}/{wanted.name}/_data"
         make_dirs(os.path.dirname(path))
         make_dirs(path, 0o755)
@@ -33,15 +51,66 @@ def ensure(runtime: Runtime, config: ContainerConfig, undo: Undo) -> None:
             name=wanted.name, mount_point=path, created_time=now(), is_anonymous=wanted.is_anonymous
         )
         state = VolumeState(needs_copy_up="nocopy" not in wanted.options, needs_chown=True)
-        runtime.state.add_volume(volume, state, _event("create", wanted.name))
-        undo.push(f"creating volume {wanted.name}", remove, runtime, wanted.name)
+        try:
+            runtime.state.add_volume(volume, state, _event("create", wanted.name))
+        except VolumeExists:
+            pass        # another process was faster
 
 
 def remove(runtime: Runtime, name: str) -> None:
     """Remove a volume nobody uses, its content included. Raises ``VolumeInUse``, ``NoSuchVolume``."""
-    config, _state = runtime.state.volume(name)
-    runtime.state.remove_volume(name, _event("remove", name))
-    remove_tree(os.path.dirname(config.mount_point))
+    drop(runtime, name).remove_files()
+    runtime.publish()
+
+
+class Dropped:
+    """A volume whose row is gone and whose files are to go; if that is interrupted, an intent tells of it."""
+
+    def __init__(self, runtime: Runtime, path: str, intent: int) -> None:
+        self._runtime = runtime
+        self._path = path
+        self._intent = intent
+
+    def remove_files(self) -> None:
+        """Remove the files. What cannot be removed stays noted, with a warning."""
+        try:
+            remove_tree(self._path)
+        except OSError as error:
+            log.warning(f"removing the files of a volume: {from_os_error(error, self._path)}")
+            return
+        self._runtime.state.clear_intent(self._intent)
+
+
+def drop(runtime: Runtime, name: str) -> Dropped:
+    """Remove a volume's row; the caller goes on to remove the files. Raises ``VolumeInUse``, ``NoSuchVolume``."""
+    state = runtime.state
+    path = os.path.dirname(state.volume(name)[0].mount_point)
+    with state.transaction():
+        state.remove_volume(name, _event("remove", name))
+        return Dropped(runtime, path, state.add_intent(REMOVE, name, {"path": path}))
+
+
+def finish_removal(runtime: Runtime, intent: Intent) -> None:
+    """Remove the files of a volume whose removal was interrupted, unless there is a volume of that name again."""
+    if not _exists(runtime, intent.object_id):
+        remove_tree(intent.data["path"])
+    runtime.state.clear_intent(intent.seq)
+
+
+def remove_unused(runtime: Runtime, name: str) -> None:
+    """Take back a volume that was made for a container which does not exist; one with content of its own stays."""
+    try:
+        config, _state = runtime.state.volume(name)
+    except NoSuchVolume:
+        path = f"{runtime.paths.volumes}/{name}"
+        for directory in (f"{path}/_data", path):
+            try:
+                os.rmdir(directory)
+            except OSError:     # not there, or not empty
+                pass
+        return
+    if not runtime.state.volume_users(name) and (config.is_anonymous or not os.listdir(config.mount_point)):
+        remove(runtime, name)
 
 
 def _event(what: str, name: str) -> Event:

@@ -38,5 +38,7 @@ class ExecSession(Record, mutable=True):
     state: str = CREATED
     pid: int = 0
     pid_start: int = 0                 # start time of pid in clock ticks: tells a reused pid from ours
+    owner_pid: int = 0                 # process that started the session and is going to finish it
+    owner_start: int = 0
     exit_code: int = field(default=0, key="exitCode")
     config: ExecConfig = field(default=ExecConfig(), record=ExecConfig)

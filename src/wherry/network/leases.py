@@ -7,48 +7,25 @@ upper half of a subnet while Podman starts at the bottom.
 
 from __future__ import annotations
 
-import os
-from _sqlite3 import IntegrityError, connect
+from _sqlite3 import IntegrityError
 
 from wherry.errors import InvalidArgument, StateError, WherryError
 from wherry.network.addresses import Cidr, parse_address, parse_cidr, to_text
-from wherry.sys.files import make_dirs
+from wherry.network.ledger import Ledger
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from sqlite3 import Connection
 
     from wherry.model.network import Network, NetworkOptions, Subnet
-
-_SCHEMA = (
-    "CREATE TABLE IF NOT EXISTS leases (network TEXT NOT NULL, address TEXT NOT NULL, container TEXT NOT NULL, "
-    "PRIMARY KEY (network, address)) WITHOUT ROWID",
-    "CREATE TABLE IF NOT EXISTS last (network TEXT NOT NULL, subnet TEXT NOT NULL, address TEXT NOT NULL, "
-    "PRIMARY KEY (network, subnet)) WITHOUT ROWID",
-    "CREATE INDEX IF NOT EXISTS leases_container ON leases (container)",
-)
-#: Seconds to wait for another process's transaction.
-BUSY_TIMEOUT = 60.0
 
 
 class Leases:
     """The leases of one engine. Each call is one transaction, safe among processes."""
 
-    def __init__(self, directory: str) -> None:
-        self._path = f"{directory}/leases.db"
-        self._connection: Connection | None = None
-
-    def _open(self) -> Connection:
-        if self._connection is None:
-            make_dirs(os.path.dirname(self._path))
-            fresh = not os.path.exists(self._path)
-            connection: Connection = connect(self._path, timeout=BUSY_TIMEOUT, isolation_level=None)
-            if fresh:
-                for statement in _SCHEMA:
-                    connection.execute(statement)
-            self._connection = connection
-        return self._connection
+    def __init__(self, directory: str, ledger: Ledger | None = None) -> None:
+        self._ledger = ledger or Ledger(directory)
 
     def lease(
         self, container: str, networks: Mapping[str, Network], options: Mapping[str, NetworkOptions]
@@ -58,7 +35,7 @@ class Leases:
         Returns network -> addresses, in the order of the subnets.  All or nothing.  Raises ``WherryError`` when a
         static address is taken or a subnet exhausted.
         """
-        connection = self._open()
+        connection = self._ledger.open()
         connection.execute("BEGIN IMMEDIATE")
         try:
             given = {
@@ -110,50 +87,54 @@ class Leases:
         """The next free address after the one given last, so that an address is not reused at once."""
         low, high = lease_range(subnet, cidr)
         gateway = parse_address(subnet.gateway)[0] if subnet.gateway else -1
-        rows = connection.execute("SELECT address FROM leases WHERE network = ?", (network.name,))
-        used = {parse_address(row[0]) for row in rows}
         row = connection.execute(
             "SELECT address FROM last WHERE network = ? AND subnet = ?", (network.name, subnet.subnet)
         ).fetchone()
         start = parse_address(row[0])[0] + 1 if row else low
         if not low <= start <= high:
             start = low
-        for number in _cycle(start, low, high, len(used) + 2):
-            if number != gateway and (number, cidr.width) not in used:
+        taken = "SELECT 1 FROM leases WHERE network = ? AND address = ?"
+        for number in _cycle(start, low, high):
+            row = (network.name, to_text(number, cidr.width))
+            if number != gateway and not connection.execute(taken, row).fetchone():
                 return number
         raise WherryError(f"IPAM error: failed to find free IP in range: {cidr}", kind="no-space")
 
     def release(self, container: str) -> None:
         """End every lease of *container*."""
-        if os.path.exists(self._path):
-            self._open().execute("DELETE FROM leases WHERE container = ?", (container,))
+        if self._ledger.exists():
+            self._ledger.open().execute("DELETE FROM leases WHERE container = ?", (container,))
 
     def of(self, container: str) -> dict[str, list[str]]:
         """network -> addresses leased to *container*."""
         found: dict[str, list[str]] = {}
-        if os.path.exists(self._path):
+        if self._ledger.exists():
             query = "SELECT network, address FROM leases WHERE container = ?"
-            for network, address in self._open().execute(query, (container,)):
+            for network, address in self._ledger.open().execute(query, (container,)):
                 found.setdefault(network, []).append(address)
         return found
 
     def holders(self) -> set[str]:
         """Ids of all containers that have a lease."""
-        if not os.path.exists(self._path):
+        if not self._ledger.exists():
             return set()
-        return {row[0] for row in self._open().execute("SELECT DISTINCT container FROM leases")}
+        return {row[0] for row in self._ledger.open().execute("SELECT DISTINCT container FROM leases")}
 
     def networks_in_use(self, without: Collection[str] = ()) -> set[str]:
         """Names of networks on which a container that is not in *without* has an address."""
-        if not os.path.exists(self._path):
+        if not self._ledger.exists():
             return set()
-        rows = self._open().execute("SELECT DISTINCT network, container FROM leases")
+        rows = self._ledger.open().execute("SELECT DISTINCT network, container FROM leases")
         return {network for network, container in rows if container not in without}
 
+    def release_one(self, container: str, network: str) -> None:
+        """End the leases of *container* on one network."""
+        if self._ledger.exists():
+            query = "DELETE FROM leases WHERE container = ? AND network = ?"
+            self._ledger.open().execute(query, (container, network))
+
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._ledger.close()
 
 
 def lease_range(subnet: Subnet, cidr: Cidr) -> tuple[int, int]:
@@ -169,7 +150,7 @@ def lease_range(subnet: Subnet, cidr: Cidr) -> tuple[int, int]:
     return low, high
 
 
-def _cycle(start: int, low: int, high: int, limit: int) -> Sequence[int]:
-    """At most *limit* numbers of low..high, beginning at *start* and wrapping around."""
-    size = high - low + 1
-    return [low + (start - low + step) % size for step in range(min(size, limit))]
+def _cycle(start: int, low: int, high: int) -> Iterator[int]:
+    """The numbers low..high, beginning at *start* and wrapping around."""
+    yield from range(start, high + 1)
+    yield from range(low, start)

@@ -27,7 +27,7 @@ from wherry.network.leases import Leases
 from wherry.network.protocol import AttachRequest
 from wherry.sys import log
 from wherry.sys.files import atomic_write, make_dirs, read_bytes
-from wherry.sys.processes import spawn, wait_gone, with_argument
+from wherry.sys.processes import spawn, wait, wait_gone, with_argument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 #: Arguments: lock file, request file, namespace mount, then the netavark command. Removes file and mount at the end.
 _TEARDOWN = (
-    'lock=$1 request=$2 namespace=$3; shift 3; flock "$lock" "$@" <"$request" >/dev/null 2>&1; '
-    'umount -l "$namespace"; rm -f "$namespace" "$request"'
+    'lock=$1 request=$2 namespace=$3; shift 3; '
+    '( flock "$lock" "$@" <"$request" >/dev/null 2>&1; umount -l "$namespace"; rm -f "$namespace" "$request" ) &'
 )
 #: Seconds after which it is looked whether a teardown's process is alive.
 _DOUBTFUL = 1.0
@@ -185,16 +185,18 @@ class NetavarkDriver:
         os.utime(intent)
         self._run_teardown(program, intent, namespace)
 
-    def _run_teardown(self, program: str, intent: str, namespace: str) -> int:
+    def _run_teardown(self, program: str, intent: str, namespace: str) -> None:
+        """Start the shell and wait for it: it ends at once, the work goes on in a child of init's, not of ours."""
         words = ["/bin/sh", "-c", _TEARDOWN, "sh", self._lock, intent, namespace]
         words += self.arguments(program, "teardown", namespace)
         with open(os.devnull, "r+b") as null:
-            return spawn(
+            pid = spawn(
                 words,
                 env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
                 fds={0: null.fileno(), 1: null.fileno(), 2: null.fileno()},
                 new_session=True,
             )
+        wait(pid)
 
     def settle(self, request: AttachRequest | None = None) -> None:
         """Wait for teardowns under way that concern the request's ports; do again those whose process died."""

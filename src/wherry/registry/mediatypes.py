@@ -12,6 +12,9 @@ DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 DOCKER_LAYER = "application/vnd.docker.image.rootfs.diff.tar.gzip"
 
+#: Suffixes of OCI layer types by the names of :mod:`wherry.archive.compression`.
+OCI_SUFFIXES = {"none": "", "gzip": "+gzip", "zstd": "+zstd"}
+
 SCHEMA1 = "application/vnd.docker.distribution.manifest.v1+json"
 SCHEMA1_SIGNED = "application/vnd.docker.distribution.manifest.v1+prettyjws"
 

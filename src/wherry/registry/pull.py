@@ -54,7 +54,7 @@ def open_image(
     access = _Access(
         settings=settings,
         registries=registries,
-        own=_own_credentials(credentials),
+        own=own_credentials(credentials),
         authfile=authfile,
         tls_verify=tls_verify,
         cert_dir=cert_dir,
@@ -168,7 +168,8 @@ def _check_blocked(registries: Registries, physical: Reference) -> None:
         raise RegistryError(f"registry {prefix} is blocked in {where} or {where}.d")
 
 
-def _own_credentials(given: Credentials | str | None) -> Credentials | None:
+def own_credentials(given: Credentials | str | None) -> Credentials | None:
+    """Credentials the caller gave, ``USER[:PASSWORD]`` taken apart; None for none."""
     if not isinstance(given, str):
         return given
     from wherry.config.auth import Credentials

@@ -308,20 +308,23 @@ def wait_gone(pid: int, start: int = 0, timeout: float | None = None) -> bool:
         os.close(pidfd)
 
 
+def arguments(pid: int) -> list[str]:
+    """The arguments of *pid*, its program first; empty when it is gone (or has none)."""
+    try:
+        line = read_bytes(f"/proc/{pid}/cmdline")
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+    return [os.fsdecode(word) for word in line.rstrip(b"\0").split(b"\0")] if line else []
+
+
 def with_argument(text: str) -> dict[int, list[str]]:
     """pid -> arguments of every process that has *text* in one of them, this process left out."""
-    wanted = os.fsencode(text)
-    ours = os.getpid()
     found = {}
     for name in os.listdir("/proc"):
-        if not name.isdigit() or int(name) == ours:
-            continue
-        try:
-            line = read_bytes(f"/proc/{name}/cmdline")
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        if wanted in line:
-            found[int(name)] = [os.fsdecode(word) for word in line.rstrip(b"\0").split(b"\0")]
+        if name.isdigit() and int(name) != os.getpid():
+            words = arguments(int(name))
+            if any(text in word for word in words):
+                found[int(name)] = words
     return found
 
 

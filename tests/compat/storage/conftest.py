@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,7 +27,8 @@ def real_tools() -> None:
 @pytest.fixture
 def base() -> Iterator[str]:
     """An empty directory; whatever is mounted below it is unmounted afterwards."""
-    directory = tempfile.mkdtemp(prefix="storage-", dir="/tmp")
+    directory = f"/tmp/storage-{os.urandom(6).hex()}"       # also good as part of an image's name
+    os.mkdir(directory, 0o700)
     try:
         yield directory
     finally:

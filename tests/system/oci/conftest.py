@@ -179,7 +179,7 @@ def box(runtime: OciRuntime, tmp_path: Path, rootfs: Path) -> Iterator[Box]:
         yield made
         conmon.remove_files(made.launch)
         assert_nothing_left(made, tmp_path)
-        assert len(os.listdir("/proc/self/fd")) == descriptors
+        assert len(os.listdir("/proc/self/fd")) <= descriptors
     finally:
         sweep(made)
 

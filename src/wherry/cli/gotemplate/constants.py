@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wherry.cli.goquote import quote
+from wherry.errors import InvalidArgument
 
 _SIMPLE = {"a": 7, "b": 8, "f": 12, "n": 10, "r": 13, "t": 9, "v": 11, "\\": 92, "'": 39, '"': 34}
 _HEX = {"x": 2, "u": 4, "U": 8}
@@ -60,16 +61,17 @@ def number(text: str) -> int | float:
         if len(body) != 1:
             raise ValueError(f"malformed character constant: {text}")
         return ord(body)
-    from wherry.cli.flagvalues import parse_float, parse_int
+    from wherry.spec.parse_values import integer
+    from wherry.spec.parse_values import number as real
 
     try:
-        return parse_int(text)
-    except ValueError:
+        return integer(text)
+    except InvalidArgument:
         pass
     try:
-        real = parse_float(text)
-    except ValueError:
+        value = real(text)
+    except InvalidArgument:
         raise ValueError(f"bad number syntax: {quote(text)}") from None
-    if not any(char in text for char in ".eEpP"):
+    if not any(char in text for char in ".eE"):
         raise ValueError(f"integer overflow: {quote(text)}")
-    return real
+    return value

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from typing import Any
 
-#: How deep templates may include each other, as in Go.
-MAX_DEPTH = 1000
+#: How deep templates may include each other. Go allows more than this interpreter's stack does.
+MAX_DEPTH = 100
 _NONE = object()            # there is no value piped into this command
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wherry.cli.gotemplate.errors import TemplateError
 from wherry.cli.gotemplate.evaluate import Evaluator
 from wherry.cli.gotemplate.functions import FUNCTIONS
 from wherry.cli.gotemplate.parser import parse
@@ -17,8 +18,14 @@ class Template:
     def __init__(self, name: str, text: str) -> None:
         self.name = name
         self.text = text
-        self._trees = parse(name, text, FUNCTIONS)
+        try:
+            self._trees = parse(name, text, FUNCTIONS)
+        except RecursionError:
+            raise TemplateError(f"template: {name}: nested too deeply") from None
 
     def render(self, data: Any) -> str:
         """The text for *data*; raises ``TemplateError`` when it cannot be made."""
-        return Evaluator(self.name, self.text, self._trees).run(data)
+        try:
+            return Evaluator(self.name, self.text, self._trees).run(data)
+        except RecursionError:
+            raise TemplateError(f"template: {self.name}: nested too deeply") from None
