@@ -54,7 +54,7 @@ def layer_tar(upper: str, lowers: Sequence[str] = (), options: PackOptions = _AS
         trees.extend(Tree(root, follow=False) for root in (upper, *lowers))
         tree, *below = trees
         packer = Packer(tree, options)
-        for path, status in _walk(tree):
+        for path, status in walk_files(tree):
             if _is_whiteout(status):
                 yield packer.whiteout(path, status)
                 continue
@@ -110,7 +110,7 @@ def tree_tar(new: str, old: str = "", options: PackOptions = _AS_IT_IS) -> Itera
         with Tree(new, follow=False) as tree:
             packer = Packer(tree, options)
             if not old:
-                for path, status in _walk(tree):
+                for path, status in walk_files(tree):
                     yield from _member(packer, path, status)
             else:
                 with Tree(old, follow=False) as old_tree:
@@ -137,7 +137,7 @@ def _member(packer: Packer, path: bytes, status: os.stat_result | None = None) -
             raise named(error, path) from error
 
 
-def _walk(tree: Tree) -> Iterator[tuple[bytes, os.stat_result]]:
+def walk_files(tree: Tree) -> Iterator[tuple[bytes, os.stat_result]]:
     """Everything in *tree* but its root: parents first, names of a directory in byte order."""
     pending = _children(tree, b"")
     pending.reverse()
@@ -191,7 +191,7 @@ def _find_below(lowers: Sequence[Tree], path: bytes) -> os.stat_result | None:
 def _overlay_changes(tree: Tree, lowers: Sequence[Tree], userxattr: bool) -> list[Change]:
     found: list[Change] = []
     listed: set[bytes] = set()          # directories that need no line for what is in them
-    for path, status in _walk(tree):
+    for path, status in walk_files(tree):
         is_directory = stat.S_ISDIR(status.st_mode)
         below = _find_below(lowers, path)
         if _is_whiteout(status) or (is_directory and below is not None and is_opaque(tree, path, userxattr)):

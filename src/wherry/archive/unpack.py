@@ -142,7 +142,7 @@ class Unpacker:
             self._directory_times.append((b"", _times(entry)))
 
     def _file(self, entry: TarEntry, path: bytes, content: Iterator[memoryview]) -> int:
-        fd = self._place(path, _open_new)
+        fd = self._place(path, open_new)
         crc = 0
         try:
             for piece in content:
@@ -190,7 +190,7 @@ class Unpacker:
     def _node(self, entry: TarEntry, path: bytes) -> None:
         kind = entry.type
         if self._forced:
-            self._finish_open(self._place(path, _open_new), entry)
+            self._finish_open(self._place(path, open_new), entry)
             return
         if kind != FIFO and self._options.in_userns:
             return
@@ -309,7 +309,8 @@ class Unpacker:
                 log.once("warning", "ignored xattrs in archive: underlying filesystem doesn't support them")
 
 
-def _open_new(directory: int, base: bytes) -> int:
+def open_new(directory: int, base: bytes) -> int:
+    """A descriptor of the new file *base*."""
     return os.open(base, _NEW_FILE, 0o600, dir_fd=directory)
 
 

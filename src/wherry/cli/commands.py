@@ -2,7 +2,8 @@
 
 A row is ``(target, words, help, also, rule)``:
 
-target  ``module:function`` below :mod:`wherry.cli`; the flags are the module's constant of that name in capitals
+target  ``module:function`` below :mod:`wherry.cli`; the flags are the module's constant of that name in capitals, and
+        its constant ``REFUSED`` says which of them are accepted but an error when used, and why
 words   what follows the flags, for the usage line
 help    one line
 also    other paths of the same command, comma-separated
@@ -32,6 +33,8 @@ COMMANDS: dict[str, tuple[str, str, str, str, str]] = {
         "containers_exec:exec", "CONTAINER COMMAND [ARG...]", "Run a process in a running container", "exec", "!"),
     "container exists": (
         "containers_exists:exists", "CONTAINER", "Tell by the exit code whether a container exists", "", "1"),
+    "container init": (
+        "containers_start:init", "CONTAINER [CONTAINER...]", "Set containers up without starting them", "init", ""),
     "container inspect": (
         "inspect:container_inspect", "CONTAINER [CONTAINER...]", "Show everything about containers", "", ""),
     "container kill": (
@@ -68,7 +71,10 @@ COMMANDS: dict[str, tuple[str, str, str, str, str]] = {
         "images_list:images", "[IMAGE]", "List the images of this host", "images, image ls", "0-1"),
     "image load": ("images_load:load", "", "Load images from an archive", "load", "0"),
     "image pull": ("images_pull:pull", "IMAGE [IMAGE...]", "Pull images from a registry", "pull", "1+"),
+    "image push": (
+        "images_push:push", "IMAGE [DESTINATION]", "Push an image to a registry, archive or directory", "push", "1-2"),
     "image rm": ("images_rm:rm", "IMAGE [IMAGE...]", "Remove images", "rmi", ""),
+    "image save": ("images_save:save", "IMAGE [IMAGE...]", "Write images to an archive", "save", ""),
     "image tag": (
         "images_tag:tag", "IMAGE TARGET_NAME [TARGET_NAME...]", "Give an image another name", "tag", "2+"),
     "image untag": ("images_tag:untag", "IMAGE [IMAGE...]", "Take a name from an image", "untag", "1+"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from wherry.cli import targets
 from wherry.cli.containers_stop import ALL, CIDFILE, LATEST, existing, seconds
 from wherry.cli.flags import Flag
-from wherry.errors import IN_USE, NOT_FOUND, STATE, Unsupported
+from wherry.errors import IN_USE, NOT_FOUND, STATE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ RM = (
     Flag("time", "t", "int", "Seconds to wait before a running container is killed", default="10", metavar="seconds"),
     Flag("volumes", "v", "bool", "Remove the container's anonymous volumes as well"),
 )
+#: Accepted, but an error when used.
+REFUSED = {"storage": "containers of other engines are removed by them"}
 
 
 def rm(call: Call) -> int:
     """Remove containers."""
     flags = call.flags
-    if flags.on("storage"):
-        raise Unsupported("--storage: containers of other engines are removed by them: not yet implemented")
     targets.check(call, id_file="cidfile")
     force, volumes, timeout = flags.on("force"), flags.on("volumes"), seconds(call)
     ignore = force or flags.on("ignore")

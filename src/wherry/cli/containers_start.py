@@ -1,4 +1,4 @@
-"""``wherry start`` and ``wherry restart``."""
+"""``wherry start``, ``wherry restart`` and ``wherry init``."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from wherry.cli.flags import Flag, UsageError
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wherry.cli.call import Call
+    from wherry.engine.container import Container
 
 START = (
     Flag("all", kind="bool", help="All containers that do not run"),
@@ -20,6 +21,7 @@ START = (
     LATEST,
     Flag("sig-proxy", kind="bool", help="Pass signals on to the container (the default with --attach)"),
 )
+INIT = (ALL, LATEST)
 RESTART = (
     ALL,
     CIDFILE,
@@ -74,3 +76,20 @@ def restart(call: Call) -> int:
         targets.check(call, id_file="cidfile")
         chosen = targets.select(call)
     return targets.each(call, chosen, lambda container: container.restart(timeout), parallel=True)
+
+
+def init(call: Call) -> int:
+    """Create containers in the OCI runtime without starting their processes."""
+    from wherry.errors import StateError
+
+    targets.check(call)
+    everything = call.flags.on("all")
+
+    def work(container: Container) -> None:
+        try:
+            container.init()
+        except StateError:
+            if not everything:
+                raise
+
+    return targets.each(call, targets.select(call), work)

@@ -28,6 +28,8 @@ IMPORT_IMAGE = (
     Flag("signature-policy", hidden=True, help="Signature policy file"),
     Flag("variant", metavar="VARIANT", help="Variant of the architecture"),
 )
+#: Accepted, but an error when used.
+REFUSED = {"signature-policy": "a policy other than the host's is not supported yet"}
 
 
 def load(call: Call) -> int:

@@ -31,6 +31,11 @@ PULL = (
     Flag("tls-verify", kind="bool", default="true", help="Insist on HTTPS and valid certificates"),
     Flag("variant", metavar="VARIANT", help="Pull for this variant of the architecture"),
 )
+#: Accepted, but an error when used.
+REFUSED = {
+    "decryption-key": "encrypted images are not supported yet",
+    "signature-policy": "a policy other than the host's is not supported yet",
+}
 
 
 def pull(call: Call) -> int:
@@ -49,11 +54,7 @@ def pull(call: Call) -> int:
 
 
 def _options(call: Call) -> dict[str, Any]:
-    from wherry.cli.unsupported import refuse
-
     flags = call.flags
-    refuse(flags, "decryption-key", "encrypted images cannot be read")
-    refuse(flags, "signature-policy", "signatures are checked by the host's policy only")
     if flags.given("platform") and (flags.given("arch") or flags.given("os")):
         raise InvalidArgument("--platform option can not be specified with --arch or --os")
     options: dict[str, Any] = {"policy": flags.text("policy"), "all_tags": flags.on("all-tags")}

@@ -142,10 +142,20 @@ def _command(
             return _help(program, path)
         if rule.lstrip("!"):
             check_count(rule.lstrip("!"), parsed.args, f"{program} {path}")
+        _refuse(getattr(module, "REFUSED", None), parsed)
         _prepare(leading, parsed)
         return function(Call(program, path, parsed, lambda: _options(leading, parsed), argv))
     except UsageError as error:
         return _failed(_see(error, f"{program} {path}"))
+
+
+def _refuse(refused: dict[str, str] | None, parsed: Parsed) -> None:
+    """Fail for a flag of *refused* (flag -> reason): those a verb's module accepts but cannot honour."""
+    for name, reason in (refused or {}).items():
+        if parsed.given(name):
+            from wherry.errors import Unsupported
+
+            raise Unsupported(f"--{name}: {reason}: not yet implemented")
 
 
 HELP = Flag("help", kind="bool", hidden=True)

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 
-from wherry.errors import WherryError
+from wherry.engine import exec_sessions, intents, owner
+from wherry.errors import NotFound, TimedOut, WherryError
 from wherry.model import status
 from wherry.model.record import Record
 from wherry.sys import log
-from wherry.sys.processes import boot_id
+from wherry.sys.processes import boot_id, is_alive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from wherry.engine.runtime import Runtime
+    from wherry.state.rows import ContainerRow
 
 
 class Finding(Record):
@@ -37,6 +41,7 @@ def check(runtime: Runtime, *, quick: bool = False, repair: bool = False) -> lis
     findings += _intents(runtime, repair)
     findings += _containers(runtime, repair)
     findings += _leftovers(runtime, repair)
+    findings += _locks(runtime, repair)
     findings += _network(runtime, repair)
     return findings
 
@@ -58,50 +63,27 @@ def _storage(runtime: Runtime, quick: bool, repair: bool) -> list[Finding]:
 
 
 def _intents(runtime: Runtime, repair: bool) -> list[Finding]:
-    """Creations a killed process left half done: a storage container without a record."""
+    """What a killed process left half done: creations without container, removed volumes whose files are there."""
     findings = []
-    for intent in runtime.state.intents():
-        if intent.kind != "create" or _in_progress(runtime, intent.object_id):
-            continue
-        finding = Finding(
-            area="intent", object_id=intent.object_id, text=f"creation of container {intent.object_id} was interrupted"
-        )
+    for intent in intents.abandoned(runtime):
+        what = "creation of container" if intent.kind == intents.CREATE else "removal of the files of volume"
+        finding = Finding(area="intent", object_id=intent.object_id, text=f"{what} {intent.object_id} was interrupted")
         if repair:
-            finding = _try(finding, lambda found=intent: abandon_creation(runtime, found.object_id, found.sequence))
+            finding = _try(finding, intents.settle, runtime, intent)
         findings.append(finding)
     return findings
 
 
-def _in_progress(runtime: Runtime, identity: str) -> bool:
-    """A creation that is not older than a minute may still be going on in another process."""
-    import time
-
-    try:
-        made = os.stat(os.path.dirname(runtime.store.container_dir(identity))).st_mtime
-    except OSError:
-        return False
-    return time.time() - made < 60
-
-
-def abandon_creation(runtime: Runtime, identity: str, sequence: int) -> None:
-    """Undo a creation that never reached the database."""
-    if not runtime.state.has_container(identity):
-        runtime.store.delete_container(identity)
-    runtime.state.clear_intent(sequence)
-
-
 def _containers(runtime: Runtime, repair: bool) -> list[Finding]:
-    findings = []
+    rows = runtime.state.container_rows(all=True)
     stored = {container.id for container in runtime.store.containers()}
-    for row in runtime.state.container_rows(all=True):
-        if row.status in status.ALIVE and row.boot_id != boot_id():
-            findings.append(_reconcile(runtime, row.id, "is recorded as running in an earlier boot", repair))
-        elif row.status in status.ALIVE and not _running(row.pid):
-            findings.append(_reconcile(runtime, row.id, f"is recorded as {row.status} but its process is gone", repair))
-        elif row.status == status.REMOVING:
-            findings.append(_finish_removal(runtime, row.id, repair))
-        elif row.status == status.STOPPED:
-            findings.append(_cleanup(runtime, row.id, repair))
+    findings = []
+    for row in rows:
+        text = _complaint(row)
+        if text and not _is_looked_after(runtime, row):
+            finding = Finding(area="container", object_id=row.id, text=f"container {row.id[:12]} {text}")
+            findings.append(_try(finding, _mend, runtime, row.id) if repair else finding)
+        findings += _sessions(runtime, row.id, repair)
         if row.id not in stored and row.image_id and row.status != status.REMOVING:
             findings.append(
                 Finding(
@@ -112,72 +94,125 @@ def _containers(runtime: Runtime, repair: bool) -> list[Finding]:
     return findings
 
 
-def _running(pid: int) -> bool:
-    return os.path.exists(f"/proc/{pid}")
+def _complaint(row: ContainerRow) -> str:
+    """What is wrong with a container as recorded, empty when nothing is."""
+    shown = status.display(row.status)
+    if row.status in status.ALIVE and row.boot_id != boot_id():
+        return "is recorded as running in an earlier boot"
+    if row.owner_pid and not is_alive(row.owner_pid, row.owner_start):
+        return f"is {shown} and the process that was changing it is dead"
+    if row.status in status.ALIVE and not is_alive(row.pid, row.pid_start):
+        return f"is recorded as {shown} but its process is gone"
+    if row.status == status.REMOVING:
+        return "is half removed"
+    if row.status == status.STOPPED:
+        return "ended but was not cleaned up"
+    if row.status == status.EXITED and row.auto_remove:
+        return "ended but was not removed"
+    return ""
 
 
-def _try(finding: Finding, step: object) -> Finding:
+def _is_looked_after(runtime: Runtime, row: ContainerRow) -> bool:
+    """Is a process about to do what is missing: one that holds the lock, its owner, or the exit command?"""
+    lock = runtime.container_lock(row.id)
     try:
-        step()  # type: ignore[operator]
+        lock.acquire(timeout=0)
+    except TimedOut:
+        return True
+    try:
+        if owner.is_owned(runtime, row.id):
+            return True
+        ending = row.boot_id == boot_id() and not is_alive(row.pid, row.pid_start)
+        return ending and is_alive(row.conmon_pid, row.conmon_start)
+    finally:
+        lock.release(remove=not runtime.state.has_container(row.id))
+
+
+def _mend(runtime: Runtime, identity: str) -> None:
+    """Entering the lock finds out what is; then bring it to rest."""
+    from wherry.engine.exits import after_exit
+    from wherry.engine.remove import remove_locked
+
+    with runtime.lock(identity) as held:
+        if held.state.status == status.REMOVING:
+            remove_locked(held)
+        else:
+            after_exit(held)
+
+
+def _sessions(runtime: Runtime, identity: str, repair: bool) -> Iterator[Finding]:
+    for session in exec_sessions.dead(runtime, identity):
+        finding = Finding(
+            area="exec session", object_id=session.id, text=f"exec session {session.id[:12]} has ended unnoticed"
+        )
+        if repair:
+            finding = _try(finding, exec_sessions.forget, runtime, session)
+        yield finding
+
+
+def _try(finding: Finding, step: Callable[..., object], *arguments: object) -> Finding:
+    try:
+        step(*arguments)
+    except NotFound:
+        pass        # somebody else was faster
     except (WherryError, OSError) as error:
         log.warning(f"repairing {finding.object_id}: {error}")
         return finding
     return finding.replace(repaired=True)
 
 
-def _reconcile(runtime: Runtime, identity: str, text: str, repair: bool) -> Finding:
-    finding = Finding(area="container", object_id=identity, text=f"container {identity[:12]} {text}")
-
-    def mend() -> None:
-        with runtime.lock(identity) as held:
-            from wherry.engine.exits import after_exit
-
-            after_exit(held)
-
-    return _try(finding, mend) if repair else finding
-
-
-def _cleanup(runtime: Runtime, identity: str, repair: bool) -> Finding:
-    return _reconcile(runtime, identity, "ended but was not cleaned up", repair)
-
-
-def _finish_removal(runtime: Runtime, identity: str, repair: bool) -> Finding:
-    text = f"removal of container {identity[:12]} was interrupted"
-    finding = Finding(area="container", object_id=identity, text=text)
-
-    def mend() -> None:
-        from wherry.engine.remove import remove_locked
-
-        with runtime.lock(identity) as held:
-            remove_locked(held)
-
-    return _try(finding, mend) if repair else finding
-
-
 def _leftovers(runtime: Runtime, repair: bool) -> list[Finding]:
-    """Namespaces, exit files and run directories of containers that do not exist."""
-    findings = []
-    known = {row.id for row in runtime.state.container_rows(all=True)}
+    """Namespaces, exit files and run directories of containers and exec sessions that do not exist."""
+    paths = runtime.paths
     places = {
-        "namespace": runtime.paths.net_namespaces,
-        "exit file": runtime.paths.exits,
-        "run directory": runtime.paths.persist,
-        "socket": runtime.paths.sockets,
-        "owner file": runtime.paths.owners,
+        "namespace": paths.net_namespaces,
+        "exit file": paths.exits,
+        "run directory": paths.persist,
+        "socket": paths.sockets,
+        "owner file": paths.owners,
+        "session directory": os.path.dirname(exec_sessions.directory_of(runtime, "x")),
     }
-    for area, directory in places.items():
-        try:
-            entries = os.listdir(directory)
-        except FileNotFoundError:
+    # First the files, then the rows: what is made meanwhile is not mistaken for a leftover.
+    there = [(area, f"{where}/{name}", name) for area, where in places.items() for name in _listed(where)]
+    known = {row.id for row in runtime.state.container_rows(all=True)}
+    known.update(session for identity in tuple(known) for session in runtime.state.exec_ids(identity))
+    findings = []
+    for area, path, name in there:
+        if name in known or len(name) != 64:
             continue
-        for name in entries:
-            if name in known or len(name) != 64:
-                continue
-            path = f"{directory}/{name}"
-            finding = Finding(area=area, object_id=name, text=f"{area} {path} belongs to no container")
-            if repair:
-                finding = _try(finding, lambda kind=area, where=path: _remove_leftover(kind, where))
-            findings.append(finding)
+        finding = Finding(area=area, object_id=name, text=f"{area} {path} belongs to nothing")
+        if repair:
+            finding = _try(finding, _remove_leftover, area, path)
+        findings.append(finding)
+    return findings
+
+
+def _listed(directory: str) -> list[str]:
+    try:
+        return os.listdir(directory)
+    except FileNotFoundError:
+        return []
+
+
+def _locks(runtime: Runtime, repair: bool) -> list[Finding]:
+    """Lock files of containers that do not exist and are not being created."""
+    prefix = os.path.basename(runtime.paths.lock("container", ""))
+    findings = []
+    for name in _listed(runtime.paths.locks):
+        identity = name.removeprefix(prefix)
+        if not name.startswith(prefix) or runtime.state.has_container(identity):
+            continue
+        lock = runtime.container_lock(identity)
+        try:
+            lock.acquire(timeout=0)
+        except TimedOut:
+            continue
+        gone = not runtime.state.has_container(identity)
+        if gone:
+            findings.append(
+                Finding(area="lock", object_id=identity, text=f"lock file {name} belongs to nothing", repaired=repair)
+            )
+        lock.release(remove=gone and repair)
     return findings
 
 
@@ -193,14 +228,35 @@ def _remove_leftover(area: str, path: str) -> None:
         os.unlink(path)
 
 
+class _Living:
+    """Ids of the containers that run or are being started, looked up when asked for.
+
+    The driver reads its own files first; a container that is being started meanwhile must not look dead to it.
+    """
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def __iter__(self) -> Iterator[str]:
+        rows = self._runtime.state.container_rows(all=True)
+        return iter([row.id for row in rows if row.status in status.ALIVE or row.owner_pid])
+
+    def __contains__(self, identity: object) -> bool:
+        return identity in set(self)
+
+    def __len__(self) -> int:
+        return len(set(self))
+
+
 def _network(runtime: Runtime, repair: bool) -> list[Finding]:
-    alive = {row.id for row in runtime.state.container_rows(all=True) if row.status in status.ALIVE}
+    living = _Living(runtime)
     try:
         driver = runtime.networking.driver
-        found = [Finding(area="network", text=text) for text in driver.check(alive)]
+        problems = driver.check(living)
+        left = problems
         if repair:
-            driver.repair(alive)
-            found = [finding.replace(repaired=True) for finding in found]
+            driver.repair(living)
+            left = driver.check(living)
     except WherryError as error:
         return [Finding(area="network", text=str(error), repairable=False)]
-    return found
+    return [Finding(area="network", text=text, repaired=text not in left) for text in problems]

@@ -183,7 +183,8 @@ def _resolve(runtime: Runtime, spec: ContainerSpec, image: ImageFacts | None, na
 
 def _placed(runtime: Runtime, config: ContainerConfig) -> ContainerConfig:
     """*config* with what only the engine knows: directories, log file, OCI runtime."""
-    directory = runtime.store.container_dir(config.id)
+    # A directory below <driver>-containers without a storage record is garbage to other engines.
+    directory = runtime.paths.own_directory(config.id) if config.rootfs else runtime.store.container_dir(config.id)
     log_path = config.log_path
     if config.log_driver in ("k8s-file", "json-file") and (not log_path or os.path.isdir(log_path)):
         log_path = f"{log_path}/{config.id}/ctr.log" if log_path else f"{directory}/ctr.log"

@@ -19,21 +19,29 @@ def directory_of(runtime: Runtime, session: str) -> str:
     return f"{runtime.paths.run_dir}/exec/{session}"
 
 
-def forget_dead(runtime: Runtime, container: str, *, ended: bool = False) -> int:
-    """Forget the sessions of *container* whose command or starter is gone; how many there were.
+def forget_dead(runtime: Runtime, container: str, *, ended: bool = False) -> None:
+    """Forget the sessions of *container* that nobody will finish.
 
     With *ended* the container does not run any more, and only those are left that have somebody to finish them.
     """
-    count = 0
+    for session in dead(runtime, container, ended=ended):
+        try:
+            forget(runtime, session)
+        except NotFound:
+            continue
+
+
+def dead(runtime: Runtime, container: str, *, ended: bool = False) -> list[ExecSession]:
+    """The sessions of *container* whose starter is gone and that do not run, or with *ended* cannot."""
+    found = []
     for identity in runtime.state.exec_ids(container):
         try:
             session = runtime.state.exec_session(identity)
-            if not _is_looked_after(runtime, session, ended):
-                forget(runtime, session)
-                count += 1
         except NotFound:
             continue
-    return count
+        if not _is_looked_after(runtime, session, ended):
+            found.append(session)
+    return found
 
 
 def forget(runtime: Runtime, session: ExecSession) -> None:

@@ -68,6 +68,47 @@ class ImageCollection:
         record = pull(self._runtime, name, PullOptions(policy=policy, **options), as_reporter(progress))
         return Image(self._runtime, record, name)
 
+    def push(
+        self,
+        name: str,
+        destination: str = "",
+        *,
+        progress: Reporter | Callable[[str], object] | None = None,
+        **options: Any,
+    ) -> str:
+        """Push an image; returns the digest of the manifest written.
+
+        *destination* is ``[transport:]reference`` (docker://, oci:, oci-archive:, docker-archive:, dir:), empty for the
+        image's own name; *options* are the fields of :class:`~wherry.engine.image_push.PushOptions`.  Raises
+        ``RegistryError`` and its kin, ``NoSuchImage``.
+        """
+        from wherry.engine.image_push import PushOptions, push
+        from wherry.registry.progress import as_reporter
+
+        return push(self._runtime, name, destination, PushOptions(**options), as_reporter(progress)).digest
+
+    def save(
+        self,
+        names: Sequence[str] | str,
+        path: str,
+        *,
+        format: str = "docker-archive",
+        multi_image: bool = False,
+        compress: bool = False,
+        uncompressed: bool = False,
+        progress: Reporter | Callable[[str], object] | None = None,
+    ) -> None:
+        """Write images to *path* in one of the formats docker-archive, oci-archive, oci-dir, docker-dir.
+
+        Without *multi_image* the names after the first are further names the first image gets in the archive.
+        """
+        from wherry.engine.image_save import save
+        from wherry.registry.progress import as_reporter
+
+        texts = [names] if isinstance(names, str) else list(names)
+        save(self._runtime, texts, path, format=format, multi=multi_image, compress=compress,
+             uncompressed=uncompressed, reporter=as_reporter(progress))
+
     def load(self, path: str, *, progress: Reporter | Callable[[str], object] | None = None) -> List[str]:
         """Load the archive (docker-archive, oci-archive) or directory (oci, dir) at *path*; returns the names."""
         from wherry.engine.image_pull import load

@@ -8,7 +8,7 @@ from wherry.model import status
 from wherry.model.network import PortMapping
 from wherry.model.record import EMPTY, Record, field
 from wherry.model.timestamps import SECOND
-from wherry.sys.processes import boot_id
+from wherry.sys.processes import boot_id, is_alive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -90,8 +90,8 @@ def listing(
 
 def _reconciled(runtime: Runtime, rows: list[ContainerRow]) -> list[ContainerRow]:
     """Rows as reality has them: a container that seems to live but whose process is gone is reconciled first."""
-    alive = [row for row in rows if row.status in status.ALIVE]
-    if not alive:
+    busy = [row for row in rows if row.status in status.ALIVE or row.owner_pid]
+    if not busy:
         return rows
     boot = boot_id()
     try:
@@ -99,9 +99,10 @@ def _reconciled(runtime: Runtime, rows: list[ContainerRow]) -> list[ContainerRow
     except FileNotFoundError:
         exited = set()
     stale = [
-        row.id for row in alive
-        # Is who stops it alive? The lock finds out.
-        if row.status == status.STOPPING or row.id in exited or row.boot_id != boot or not _exists(row)
+        row.id for row in busy
+        if row.id in exited or row.boot_id != boot
+        or (row.owner_pid and not is_alive(row.owner_pid, row.owner_start))
+        or (row.status in status.ALIVE and not _exists(row))
     ]
     if not stale:
         return rows

@@ -52,6 +52,21 @@ def wait_for_owners(runtime: Runtime, identity: str) -> None:
         os.close(fd)
 
 
+def is_owned(runtime: Runtime, identity: str) -> bool:
+    """Does a living process own the clean-up of this container?"""
+    try:
+        fd = os.open(f"{runtime.paths.owners}/{identity}", os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
 def forget(runtime: Runtime, identity: str) -> None:
     """Remove the file; called when the container is removed."""
     _unlink(f"{runtime.paths.owners}/{identity}")

@@ -38,5 +38,13 @@ class Paths:
         for path in (self.locks, self.exits, self.persist, self.sockets, self.owners):
             make_dirs(path, 0o711 if path == self.sockets else 0o700)
 
+    def own_directory(self, identity: str) -> str:
+        """The directory of a container that has no storage record (``--rootfs``)."""
+        return f"{self.state_dir}/containers/{identity}/userdata"
+
+    def own_run_directory(self, identity: str) -> str:
+        """The same in the run directory."""
+        return f"{self.run_dir}/containers/{identity}/userdata"
+
     def lock(self, kind: str, key: str) -> str:
         return f"{self.locks}/{kind}-{key}"

@@ -77,7 +77,8 @@ def remove_locked(held: LockedContainer, *, volumes: bool = False) -> None:
         held.save()
     exit_code = held.state.exit_code if held.state.exited else None
     if held.config.rootfs:
-        remove_tree(held.config.static_dir.removesuffix("/userdata"))
+        for directory in (held.config.static_dir, runtime.paths.own_run_directory(held.id)):
+            remove_tree(directory.removesuffix("/userdata"))
     else:
         runtime.store.delete_container(held.id)
     event = held.event("remove") if exit_code is None else held.event("remove", exit_code=exit_code)
@@ -106,8 +107,6 @@ def _drop_anonymous_volumes(held: LockedContainer) -> list[Dropped]:
     from wherry.engine.volumes import drop
 
     state = held.runtime.state
-    return [
-        drop(held.runtime, volume.name)
-        for volume in held.config.named_volumes
-        if volume.is_anonymous and not state.volume_users(volume.name)
-    ]
+    names = {volume.name for volume in held.config.named_volumes if volume.is_anonymous}
+    there = names & {config.name for config, _state in state.volumes()} if names else names
+    return [drop(held.runtime, name) for name in sorted(there) if not state.volume_users(name)]

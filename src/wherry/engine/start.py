@@ -104,7 +104,9 @@ def _mark_begun(held: LockedContainer) -> None:
     held.own()
     state = held.state
     state.boot_id = boot_id()
-    state.run_dir = held.runtime.store.container_run_dir(held.id)
+    runtime = held.runtime
+    own = runtime.paths.own_run_directory(held.id)
+    state.run_dir = own if held.config.rootfs else runtime.store.container_run_dir(held.id)
     state.exited = False
     state.exit_code = 0
     state.error = ""

@@ -7,11 +7,10 @@ upper half of a subnet while Podman starts at the bottom.
 
 from __future__ import annotations
 
-from _sqlite3 import IntegrityError
-
 from wherry.errors import InvalidArgument, StateError, WherryError
 from wherry.network.addresses import Cidr, parse_address, parse_cidr, to_text
 from wherry.network.ledger import Ledger
+from wherry.sys.sqlite import IntegrityError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,12 +6,12 @@ Everything in it ends with the boot.  Where the run directory outlives a reboot,
 from __future__ import annotations
 
 import os
-from _sqlite3 import connect
 
 from wherry.model import jsontext
 from wherry.network.protocol import AttachRequest
 from wherry.sys.files import make_dirs
 from wherry.sys.processes import boot_id
+from wherry.sys.sqlite import connect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

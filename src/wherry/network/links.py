@@ -236,7 +236,7 @@ def _bridge_settings(network: Network) -> None:
     """Kernel settings a bridge network depends on."""
     bridge = network.network_interface
     v6 = any(":" in subnet.subnet for subnet in network.subnets)
-    wanted = {f"ipv4/conf/{bridge}/rp_filter": "2"}
+    wanted: dict[str, str] = {}
     if not network.internal:
         wanted["ipv4/ip_forward"] = "1"
         wanted[f"ipv4/conf/{bridge}/route_localnet"] = "1"

@@ -6,8 +6,8 @@ interface and rule), so nobody waits for it:
 
 * without published ports and without DNS a container has nothing of its own outside its network namespace but the
   lease (masquerading and forwarding rules belong to the subnet): dropping the namespace is all;
-* otherwise a small shell runs ``netavark teardown`` in the background on a second mount of the namespace.  What it is to
-  do was written down before netavark was asked to set anything up, and is moved to the directory of pending teardowns,
+* otherwise a small shell runs ``netavark teardown`` in the background on a second mount of the namespace.  What it is
+  to do was written down before netavark was asked to set anything up, and is moved to the directory of teardowns,
   so that a crash at any moment loses nothing (:meth:`NetavarkDriver.settle`).
 
 netavark 1.x expects its caller to run one at a time; a flock on the run directory sees to that.
@@ -19,15 +19,17 @@ import fcntl
 import os
 import time
 
-from wherry.errors import Unavailable, WherryError
+from wherry.errors import NotFound, Unavailable, WherryError
 from wherry.model import jsontext
 from wherry.model.network import NetworkStatus
+from wherry.network.child import Child, start_unattended
 from wherry.network.definitions import Definitions
 from wherry.network.leases import Leases
+from wherry.network.ledger import Ledger
 from wherry.network.protocol import AttachRequest
 from wherry.sys import log
 from wherry.sys.files import atomic_write, make_dirs, read_bytes
-from wherry.sys.processes import spawn, wait, wait_gone, with_argument
+from wherry.sys.processes import run, wait_gone, with_argument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
 #: Arguments: lock file, request file, namespace mount, then the netavark command. Removes file and mount at the end.
 _TEARDOWN = (
     'lock=$1 request=$2 namespace=$3; shift 3; '
-    '( flock "$lock" "$@" <"$request" >/dev/null 2>&1; umount -l "$namespace"; rm -f "$namespace" "$request" ) &'
+    'flock "$lock" "$@" <"$request" >/dev/null 2>&1; umount -l "$namespace"; rm -f "$namespace" "$request"'
 )
 #: Seconds after which it is looked whether a teardown's process is alive.
 _DOUBTFUL = 1.0
@@ -48,10 +50,13 @@ _DOUBTFUL = 1.0
 _STRAY_TIMEOUT = 20.0
 
 
+NAME = "netavark"
+
+
 class NetavarkDriver:
     """Drives netavark; one per runtime."""
 
-    name = "netavark"
+    name = NAME
 
     def __init__(self, settings: Settings, run_dir: str) -> None:
         self._settings = settings
@@ -59,7 +64,8 @@ class NetavarkDriver:
         self._attached = run_dir + "/attached"     # what to take down, of every container that has rules or names
         self._pending = run_dir + "/teardown"
         self._lock = run_dir + "/netavark.lock"
-        self.leases = Leases(run_dir)
+        self._ledger = Ledger(run_dir)
+        self.leases = Leases(run_dir, self._ledger)
         network = settings.network
         self.definitions = Definitions(network.network_config_dir, network.default_network, network.default_subnet)
         self._program = ""
@@ -74,12 +80,13 @@ class NetavarkDriver:
         addresses = self.leases.lease(request.container_id, networks, request.networks)
         try:
             document = self._document(request, networks, addresses)
+            self._ledger.attach(NAME, request)
             if request.port_mappings or any(network.dns_enabled for network in networks.values()):
                 make_dirs(self._attached)
                 atomic_write(self._record(request.container_id), jsontext.dumps(document).encode(), sync=False)
             return PendingSetup(self, request, document, program)
         except BaseException:
-            self.leases.release(request.container_id)
+            self._ledger.detach(request.container_id)
             raise
 
     def _record(self, container: str) -> str:
@@ -150,8 +157,13 @@ class NetavarkDriver:
         fcntl.flock(fd, fcntl.LOCK_EX)
         return fd
 
-    def release(self, container: str) -> None:
-        self.leases.release(container)
+    def succeeded(self, request: AttachRequest, status: Mapping[str, NetworkStatus]) -> None:
+        """Remember what attaching gave."""
+        self._ledger.attach(NAME, request.replace(status=status))
+
+    def failed(self, request: AttachRequest) -> None:
+        """Return what an attachment held that failed."""
+        self._ledger.detach(request.container_id)
 
     # -- detaching -----------------------------------------------------------------------------------------------
 
@@ -165,7 +177,7 @@ class NetavarkDriver:
                 self._teardown(request, record)
             else:
                 os.unlink(record)       # a reboot, or it was taken down by a process that was killed then
-        self.leases.release(request.container_id)
+        self._ledger.detach(request.container_id)
 
     def _teardown(self, request: AttachRequest, record: str) -> None:
         from wherry.sys.mounts import bind, is_mount_point
@@ -186,17 +198,8 @@ class NetavarkDriver:
         self._run_teardown(program, intent, namespace)
 
     def _run_teardown(self, program: str, intent: str, namespace: str) -> None:
-        """Start the shell and wait for it: it ends at once, the work goes on in a child of init's, not of ours."""
         words = ["/bin/sh", "-c", _TEARDOWN, "sh", self._lock, intent, namespace]
-        words += self.arguments(program, "teardown", namespace)
-        with open(os.devnull, "r+b") as null:
-            pid = spawn(
-                words,
-                env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
-                fds={0: null.fileno(), 1: null.fileno(), 2: null.fileno()},
-                new_session=True,
-            )
-        wait(pid)
+        start_unattended([*words, *self.arguments(program, "teardown", namespace)])
 
     def settle(self, request: AttachRequest | None = None) -> None:
         """Wait for teardowns under way that concern the request's ports; do again those whose process died."""
@@ -218,6 +221,89 @@ class NetavarkDriver:
             if overlaps or request is None:
                 _wait_for_removal(path)
 
+    # -- running containers --------------------------------------------------------------------------------------
+
+    def connect(self, request: AttachRequest, network: str) -> dict[str, NetworkStatus]:
+        """Join *network*, one of ``request.networks``; returns the whole new status."""
+        options = request.networks[network]
+        if not options.interface_name:
+            taken = {name for block in request.status.values() for name in block.interfaces}
+            name = next(free for free in map("eth{}".format, range(len(taken) + 1)) if free not in taken)
+            request = request.replace(networks={**request.networks, network: options.replace(interface_name=name)})
+        try:
+            return self._set_up(request, [network])
+        except BaseException:
+            self.leases.release_one(request.container_id, network)
+            raise
+
+    def _set_up(self, request: AttachRequest, names: Collection[str]) -> dict[str, NetworkStatus]:
+        """Attach a running container to some of its networks; returns its whole status."""
+        networks = {name: self.definitions.get(name) for name in request.networks}
+        wanted = {name: request.networks[name] for name in names}
+        one = request.replace(networks=wanted)
+        leased = self.leases.lease(request.container_id, {name: networks[name] for name in names}, wanted)
+        child = PendingSetup(self, one, self._document(one, {name: networks[name] for name in names}, leased),
+                             self._find_program())
+        status = {**request.status, **child.finish()}
+        self._keep(request.replace(status=status), networks)
+        return status
+
+    def _keep(self, attached: AttachRequest, networks: Mapping[str, Network]) -> None:
+        """Remember an attachment that has changed, and what taking it down will need."""
+        self._ledger.attach(NAME, attached)
+        addresses = {name: _addresses(attached.status.get(name)) for name in attached.networks}
+        document = self._document(attached, {name: networks[name] for name in attached.networks}, addresses)
+        make_dirs(self._attached)
+        atomic_write(self._record(attached.container_id), jsontext.dumps(document).encode(), sync=False)
+
+    def disconnect(self, request: AttachRequest, network: str) -> dict[str, NetworkStatus]:
+        """Leave *network*; returns the status that is left."""
+        self._tear_down_now(request, [network])
+        left = {name: block for name, block in request.status.items() if name != network}
+        options = {name: wanted for name, wanted in request.networks.items() if name != network}
+        after = request.replace(status=left, networks=options)
+        self._keep(after, {name: self.definitions.get(name) for name in options})
+        self.leases.release_one(request.container_id, network)
+        return left
+
+    def _tear_down_now(self, request: AttachRequest, names: Collection[str]) -> None:
+        networks = {}
+        for name in names:
+            try:
+                networks[name] = self.definitions.get(name)
+            except NotFound:
+                log.warning(f"network {name} of container {request.container_id} no longer exists")
+        addresses = {name: _addresses(request.status.get(name)) for name in networks}
+        wanted = request.replace(networks={name: request.networks[name] for name in networks})
+        document = jsontext.dumps(self._document(wanted, networks, addresses)).encode()
+        turn = self.lock()
+        try:
+            done = run(self.arguments(self._find_program(), "teardown", request.net_ns), input=document, timeout=60)
+        finally:
+            os.close(turn)
+        if done.returncode:
+            log.warning(f"netavark: {_error_text(done.stdout)}")
+
+    def reload(self, request: AttachRequest) -> dict[str, NetworkStatus]:
+        """Take the network down and set it up again with the same addresses, as Podman does."""
+        request = self._ledger.attachment(request.container_id) or request
+        self._tear_down_now(request, list(request.networks))
+        same = {
+            name: options.replace(
+                static_ips=_addresses(request.status.get(name)), static_mac=_mac(request.status.get(name))
+            )
+            for name, options in request.networks.items()
+        }
+        self.leases.release(request.container_id)
+        return self._set_up(request.replace(networks=same, status={}), list(same))
+
+    def forget_network(self, network: Network) -> None:
+        """Take away the bridge and the rules of a network nobody uses."""
+        self.settle()
+        bridge = network.network_interface
+        if network.driver == "bridge" and _exists(bridge) and not _has_ports(bridge):
+            self._remove_bridge(network)
+
     # -- checking ------------------------------------------------------------------------------------------------
 
     def check(self, alive: Collection[str]) -> list[str]:
@@ -229,7 +315,8 @@ class NetavarkDriver:
         try:
             for name in os.listdir(self._pending):
                 path = f"{self._pending}/{name}"
-                if name.endswith(".json") and time.time() - os.stat(path).st_mtime > _DOUBTFUL and not with_argument(path):
+                old = name.endswith(".json") and time.time() - os.stat(path).st_mtime > _DOUBTFUL
+                if old and not with_argument(path):
                     found.append(f"the network of container {name[:12]} was not taken down")
         except FileNotFoundError:
             pass
@@ -238,7 +325,7 @@ class NetavarkDriver:
     def repair(self, alive: Collection[str]) -> None:
         """End stale leases, finish teardowns, and remove bridges and rules of networks nobody is attached to."""
         for holder in self.leases.holders() - set(alive):
-            self.leases.release(holder)
+            self._ledger.detach(holder)
         self.settle()
         used = self.leases.networks_in_use()
         for network in self.definitions.list():
@@ -251,7 +338,6 @@ class NetavarkDriver:
         """netavark removes bridge and subnet rules with a network's last container, so give it one and take it away."""
         from wherry.model.network import NetworkOptions
         from wherry.sys.namespaces import create_netns, remove_netns
-        from wherry.sys.processes import run
 
         identity = "0" * 64
         namespace = f"{self._directory}/last"
@@ -269,7 +355,7 @@ class NetavarkDriver:
         except WherryError as error:
             log.warning(f"removing bridge {network.network_interface}: {error}")
         finally:
-            self.leases.release(identity)
+            self._ledger.detach(identity)
             remove_netns(namespace)
 
 
@@ -284,7 +370,7 @@ class PendingSetup:
         self.document = document
         self._turn = driver.lock()
         try:
-            self._pid, self._output = _start(
+            self._child = Child(
                 driver.arguments(program, "setup", request.net_ns), jsontext.dumps(document).encode()
             )
         except BaseException:
@@ -293,18 +379,23 @@ class PendingSetup:
 
     def result(self) -> dict[str, NetworkStatus]:
         """Wait; returns network -> status. Raises ``WherryError`` with netavark's words, leases returned."""
-        data = b""
-        while chunk := os.read(self._output, 65536):
-            data += chunk
-        os.close(self._output)
-        _pid, status = os.waitpid(self._pid, 0)
+        try:
+            status = self.finish()
+        except WherryError:
+            self._driver.failed(self._request)
+            raise
+        self._driver.succeeded(self._request, status)
+        return status
+
+    def finish(self) -> dict[str, NetworkStatus]:
+        """Wait; returns network -> status. Raises ``WherryError`` with netavark's words."""
+        code, data = self._child.finish()
         os.close(self._turn)
-        if status == 0:
+        if code == 0:
             try:
                 return {name: NetworkStatus.from_json(block) for name, block in jsontext.loads(data).items()}
             except (jsontext.JSONError, AttributeError):
-                status = -1
-        self._driver.release(self._request.container_id)
+                pass
         raise WherryError(f"netavark: {_error_text(data)}")
 
     def cancel(self) -> None:
@@ -322,32 +413,6 @@ def _wait_for_setup(request: AttachRequest) -> None:
     for pid, argv in with_argument(request.net_ns).items():
         if argv[-2:] == ["setup", request.net_ns]:
             wait_gone(pid, timeout=max(0.0, deadline - time.monotonic()))
-
-
-def _start(words: list[str], document: bytes) -> tuple[int, int]:
-    """Start netavark with *document* on its standard input; returns its pid and where to read what it says.
-
-    The document goes through an unlinked temporary in memory, so that it never blocks on a full pipe.
-    """
-    source = os.memfd_create("netavark")
-    try:
-        os.write(source, document)
-        os.lseek(source, 0, os.SEEK_SET)
-        read_end, write_end = os.pipe2(os.O_CLOEXEC)
-        try:
-            pid = spawn(
-                words,
-                env={"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
-                fds={0: source, 1: write_end},
-            )
-        except BaseException:
-            os.close(read_end)
-            raise
-        finally:
-            os.close(write_end)
-    finally:
-        os.close(source)
-    return pid, read_end
 
 
 def _complete(network: Network) -> dict[str, Any]:
@@ -370,6 +435,20 @@ def _error_text(data: bytes) -> str:
         return str(jsontext.loads(text)["error"])
     except (jsontext.JSONError, KeyError, TypeError):
         return text or "it failed without saying why"
+
+
+def _addresses(status: NetworkStatus | None) -> list[str]:
+    if status is None:
+        return []
+    return [
+        address.ipnet.partition("/")[0] for interface in status.interfaces.values() for address in interface.subnets
+    ]
+
+
+def _mac(status: NetworkStatus | None) -> str:
+    for interface in status.interfaces.values() if status is not None else ():
+        return interface.mac_address
+    return ""
 
 
 def _ports(mappings: Collection[Any]) -> set[tuple[str, int]]:
@@ -407,8 +486,10 @@ def _exists(interface: str) -> bool:
 
 
 def _has_ports(bridge: str) -> bool:
-    """Is anything attached to *bridge*? Asked of ip(8): /sys shows the network namespace it was mounted in."""
-    from wherry.sys.processes import find_program, run
+    """Is anything attached to *bridge*? Asked over netlink: /sys shows the network namespace it was mounted in."""
+    from wherry.sys import rtnetlink
+    from wherry.sys.netlink import Netlink
 
-    program = find_program("ip")
-    return not program or bool(run([program, "-o", "link", "show", "master", bridge], timeout=10).stdout)
+    with Netlink() as netlink:
+        link = rtnetlink.find(netlink, bridge)
+        return link is not None and bool(rtnetlink.children(rtnetlink.links(netlink), link.index))

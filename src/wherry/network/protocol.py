@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
     from typing import Protocol
 
+    from wherry.model.network import Network
     from wherry.network.definitions import Definitions
+    from wherry.network.leases import Leases
 
     class Pending(Protocol):
         """An attachment under way."""
@@ -26,12 +28,28 @@ if TYPE_CHECKING:
 
         name: str
         definitions: Definitions
+        leases: Leases
 
         def begin(self, request: AttachRequest) -> Pending:
             """Start attaching ``request.net_ns`` to every network of the request."""
 
         def detach(self, request: AttachRequest) -> None:
             """Undo an attachment: addresses, rules, names. Idempotent; also after a crash half-way or a reboot."""
+
+        def connect(self, request: AttachRequest, network: str) -> Mapping[str, NetworkStatus]:
+            """Let a running container join *network*, which ``request.networks`` has; returns its whole new status."""
+
+        def disconnect(self, request: AttachRequest, network: str) -> Mapping[str, NetworkStatus]:
+            """Let a running container leave *network*; returns the status that is left."""
+
+        def reload(self, request: AttachRequest) -> Mapping[str, NetworkStatus]:
+            """Make firewall rules and names of a running container again; returns its status."""
+
+        def forget_network(self, network: Network) -> None:
+            """Take away what a network that nobody uses any more left: its bridge and its rules."""
+
+        def settle(self) -> None:
+            """Wait for what detaching left to the background."""
 
         def check(self, alive: Collection[str]) -> list[str]:
             """What is left of containers that are not in *alive* (ids), one sentence each."""

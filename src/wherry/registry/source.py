@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from typing import TYPE_CHECKING
+
 from wherry.model.record import Record
 from wherry.registry.progress import Reporter
 from wherry.registry.streams import Stream
 from wherry.registry.verify import digest_of
+
+if TYPE_CHECKING:
+    from typing import Self
 
 
 class LayerBlob(Record):
@@ -54,7 +59,7 @@ class ImageSource:
         self._reporter = reporter or Reporter()
         self._announced: set[str] = set()
 
-    def __enter__(self) -> ImageSource:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -8,13 +8,12 @@ How it is set up, and why:
 * ``BEGIN IMMEDIATE``: a transaction that waits does so at its begin, never half way;
 * no checkpoint when the last connection closes: it would cost every short command 1-5 ms (and two syncs).  The log
   is folded into the database once it has :data:`CHECKPOINT_PAGES` pages, or by :meth:`Database.checkpoint`;
-* the C module ``_sqlite3`` itself: the ``sqlite3`` package takes 3 ms to import.
+* the C module itself (:mod:`wherry.sys.sqlite`): the ``sqlite3`` package takes 3 ms to import.
 """
 
 from __future__ import annotations
 
 import os
-from _sqlite3 import Connection, Cursor, Error, connect
 from _thread import RLock
 
 from wherry.errors import (
@@ -30,6 +29,7 @@ from wherry.errors import (
 )
 from wherry.state import refusals
 from wherry.state.rows import encode
+from wherry.sys.sqlite import Connection, Cursor, Error, connect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ the tables adds a step to :mod:`wherry.state.migrations` and raises :data:`wherr
 from __future__ import annotations
 
 import os
-from _sqlite3 import connect
 
 from wherry.state.database import VERSION
 from wherry.state.rows import encode
+from wherry.sys.sqlite import connect
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

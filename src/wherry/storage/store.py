@@ -275,8 +275,10 @@ class Store:
         """Extract a layer's tar (compressed or not) onto *parent* (empty: a base layer).
 
         The store is locked while *stream* is read (in another thread): it should be a local file, and reading it must
-        not use the store.  It is not read when the layer is there already.  Raises :class:`Corrupt` when it is no tar or not what *diff_id* says, :class:`NoSuchLayer` when
-        the parent is gone, :class:`InUse` when the parent is a container's layer; nothing is left then.
+        not use the store.  It is not read when the layer is there already.
+
+        Raises :class:`Corrupt` when it is no tar or not what *diff_id* says, :class:`NoSuchLayer` when the parent is
+        gone, :class:`InUse` when the parent is a container's layer; nothing is left then.
         """
         parts = self._parts
         with parts.locks.hold(layers=EXCLUSIVE):

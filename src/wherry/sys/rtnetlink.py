@@ -1,4 +1,4 @@
-"""Interfaces, addresses and routes (rtnetlink(7)): the requests as :class:`wherry.sys.netlink.Message`, and questions."""
+"""Interfaces, addresses and routes (rtnetlink(7)): requests as :class:`wherry.sys.netlink.Message`, and questions."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from _socket import AF_INET, AF_INET6, inet_pton
 from _struct import Struct
 
 from wherry.model.record import Record
+from wherry.sys.namespaces import call_in_netns
 from wherry.sys.netlink import (
     NETLINK_ROUTE,
     NLM_F_CREATE,
@@ -20,7 +21,6 @@ from wherry.sys.netlink import (
     nested,
     text,
 )
-from wherry.sys.namespaces import call_in_netns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -20,29 +20,27 @@ from wherry.sys import cgroups, libc, mounts, processes
 
 CONMON = processes.find_program("conmon")
 BUSYBOX = processes.find_program("busybox")
-APPLETS = ("sh", "true", "false", "sleep", "echo", "cat", "seq", "ls", "mkdir", "id", "stty", "kill", "head", "wc", "env")
+APPLETS = ("sh", "true", "sleep", "echo", "cat", "seq", "ls", "mkdir", "id", "stty", "kill", "wc", "env")
 HUGETLB = "/sys/fs/cgroup/hugetlb"
 
 
 @pytest.fixture(scope="package", autouse=True)
 def clean_hybrid() -> Iterator[None]:
-    """On a hybrid host mount hugetlb as a version 1 controller: as long as the cgroup2 tree owns it, crun refuses.
+    """On a hybrid host have hugetlb mounted as a version 1 controller: while the cgroup2 tree owns it, crun refuses.
 
-    The mount is made in a mount namespace of our own, so that nobody else sees it come and go.
+    The mount is made in a mount namespace of our own: nobody else sees it come, or makes it go.
     """
-    layout = cgroups.layout()
-    if os.geteuid() != 0 or layout.mode != cgroups.HYBRID or "hugetlb" in layout.controllers:
+    if os.geteuid() != 0 or cgroups.layout().mode != cgroups.HYBRID:
         yield
         return
     home = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
     directory = os.getcwd()
-    made = not os.path.isdir(HUGETLB)
-    if made:
-        os.mkdir(HUGETLB)
     try:
+        os.makedirs(HUGETLB, exist_ok=True)
         libc.unshare(libc.CLONE_NEWNS)
         mounts.make_private("/", recursive=True)
-        mounts.mount("cgroup", HUGETLB, "cgroup", 0, "hugetlb")
+        if "hugetlb" not in cgroups.layout().controllers:
+            mounts.mount("cgroup", HUGETLB, "cgroup", 0, "hugetlb")
         try:
             yield
         finally:
@@ -51,11 +49,6 @@ def clean_hybrid() -> Iterator[None]:
             os.chdir(directory)
     finally:
         os.close(home)
-        if made:
-            try:
-                os.rmdir(HUGETLB)
-            except OSError:         # a runtime elsewhere took the bare directory for a cgroup
-                pass
 
 
 @pytest.fixture(scope="session")

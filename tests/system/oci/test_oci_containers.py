@@ -101,7 +101,8 @@ def test_update(box: Box) -> None:
 @pytest.mark.parametrize(
     ("args", "kind", "code", "crun", "runc"),
     [
-        (["nosuch"], RuntimeCommandNotFound, 127, "executable file `nosuch` not found in $PATH: No such file or directory",
+        (["nosuch"], RuntimeCommandNotFound, 127,
+         "executable file `nosuch` not found in $PATH: No such file or directory",
          'exec: "nosuch": executable file not found in $PATH'),
         (["/bin/nosuch"], RuntimeCommandNotFound, 127,
          "executable file `/bin/nosuch` not found in $PATH: No such file or directory",

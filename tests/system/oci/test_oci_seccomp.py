@@ -31,7 +31,9 @@ def deny(*names: str) -> dict[str, Any]:
     }
 
 
-def run(box: Box, cache: Path, profile: dict[str, Any], *args: str, no_new_privileges: bool = True) -> tuple[bool, bytes]:
+def run(
+    box: Box, cache: Path, profile: dict[str, Any], *args: str, no_new_privileges: bool = True
+) -> tuple[bool, bytes]:
     """(whether the cache had the filter, what the container wrote)."""
     box.spec["linux"]["seccomp"] = profile
     box.spec.pop("annotations", None)

@@ -1,0 +1,131 @@
+"""Archives and layouts on disk as destinations: made beside their place, put there when they are whole."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from wherry.errors import InvalidArgument, from_os_error
+from wherry.registry.docker_archive_writer import DockerArchive, DockerArchiveDestination
+from wherry.registry.layout_writer import OciDestination, OciLayout, TarLayoutWriter, open_layout
+from wherry.registry.tarwriter import ArchiveWriter
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class Output:
+    """A file to write: a temporary one beside *path* until :meth:`commit`, or *path* itself if it is no regular file.
+
+    Raises wherry errors for what the file system refuses.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self._temporary = ""
+        try:
+            if _is_special(path):
+                self.fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            else:
+                directory, base = os.path.split(os.path.realpath(path))
+                self._temporary = os.path.join(directory, f".{base}.{os.urandom(6).hex()}")
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+                self.fd = os.open(self._temporary, flags, 0o644)
+        except OSError as error:
+            raise from_os_error(error, "creating file") from None
+
+    def commit(self) -> None:
+        """Put the file in its place."""
+        if self._temporary:
+            try:
+                os.rename(self._temporary, os.path.realpath(self.path))
+            except OSError as error:
+                raise from_os_error(error, "renaming file") from None
+            self._temporary = ""
+
+    def close(self) -> None:
+        """Without commit nothing stays. A second call does nothing."""
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+        if self._temporary:
+            try:
+                os.unlink(self._temporary)
+            except OSError:
+                pass
+            self._temporary = ""
+
+
+class DockerArchiveFile(DockerArchiveDestination):
+    """A docker-archive with one image."""
+
+    def __init__(self, output: Output, archive: DockerArchive, names: Sequence[str]) -> None:
+        super().__init__(archive, names)
+        self._whole = archive
+        self._output = output
+
+    def commit(self) -> None:
+        self._whole.end()
+        self._output.commit()
+
+    def close(self) -> None:
+        self._output.close()
+
+
+class OciFile(OciDestination):
+    """An OCI layout, directory or archive, that gets one image."""
+
+    def __init__(self, layout: OciLayout, name: str, output: Output | None = None) -> None:
+        super().__init__(layout, name)
+        self._whole = layout
+        self._output = output
+
+    def commit(self) -> None:
+        self._whole.end()
+        if self._output is not None:
+            assert isinstance(self._whole.writer, TarLayoutWriter)
+            self._whole.writer.writer.end()
+            self._output.commit()
+
+    def close(self) -> None:
+        if self._output is not None:
+            self._output.close()
+
+
+def docker_archive(path: str, names: Sequence[str]) -> DockerArchiveFile:
+    """A new docker-archive at *path*; one that exists is not added to."""
+    refuse_existing(path)
+    output = Output(path)
+    return DockerArchiveFile(output, DockerArchive(output.fd, path), names)
+
+
+def refuse_existing(path: str) -> None:
+    """Raise ``InvalidArgument`` when there is a docker-archive at *path* already."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return
+    if stat.S_ISREG(found.st_mode) and found.st_size:
+        raise InvalidArgument("docker-archive doesn't support modifying existing images")
+    if stat.S_ISDIR(found.st_mode):
+        raise InvalidArgument(f"open {path}: is a directory")
+
+
+def oci_directory(path: str, name: str) -> OciFile:
+    """The OCI layout at *path*, with what is in it."""
+    return OciFile(open_layout(path), name)
+
+
+def oci_archive(path: str, name: str) -> OciFile:
+    """A new OCI archive at *path*; one that exists is replaced."""
+    output = Output(path)
+    return OciFile(OciLayout(TarLayoutWriter(ArchiveWriter(output.fd)), f"oci-archive:{path}"), name, output)
+
+
+def _is_special(path: str) -> bool:
+    """Is there something at *path* that must be written to in place: a pipe, a terminal, a device?"""
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        return False

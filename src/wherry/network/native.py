@@ -1,0 +1,439 @@
+"""The native driver: netlink for interfaces, one nft transaction for rules, aardvark-dns for names.
+
+Attaching takes a few milliseconds, the same with one container and with hundreds:
+
+* interfaces, addresses and routes are two datagrams of netlink messages;
+* the firewall (:mod:`wherry.network.firewall`) is only touched for the first container of a network and for published
+  ports; nft runs while the caller does something else and is waited for in ``result()``;
+* whether the rules are still there is one question to the kernel; when something flushed them they are all made again,
+  for every attached container.
+
+Detaching waits for nothing: leases end, a background program takes published ports out of the maps, and dropping the
+network namespace, which the engine does, lets the kernel remove the interfaces in its own time.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+from wherry.errors import InvalidArgument, NotFound, StateError, WherryError
+from wherry.model.network import NetworkStatus
+from wherry.network import firewall
+from wherry.network.child import Child
+from wherry.network.definitions import Definitions
+from wherry.network.leases import Leases
+from wherry.network.ledger import Ledger
+from wherry.network.links import DRIVERS, Wiring, is_managed_bridge
+from wherry.network.names import DOMAIN, Entry, Names
+from wherry.network.teardowns import Teardowns
+from wherry.sys import log, nftables, rtnetlink
+from wherry.sys.files import make_dirs
+from wherry.sys.netlink import Netlink
+from wherry.sys.processes import find_program, run
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from wherry.config.settings import Settings
+    from wherry.model.network import Network
+    from wherry.network.protocol import AttachRequest
+
+NAME = "native"
+
+
+class NativeDriver:
+    """Connects network namespaces without netavark; one per runtime."""
+
+    name = NAME
+
+    def __init__(self, settings: Settings, run_dir: str) -> None:
+        self._settings = settings
+        self._directory = run_dir
+        self._ledger = Ledger(run_dir)
+        self.leases = Leases(run_dir, self._ledger)
+        network = settings.network
+        self.definitions = Definitions(network.network_config_dir, network.default_network, network.default_subnet)
+        self._nft = find_program("nft")
+        self._teardowns = Teardowns(run_dir, self._nft)
+        self._filters = network.firewall_driver != "none"
+        self._names: Names | None = None
+
+    @property
+    def names(self) -> Names:
+        if self._names is None:
+            from wherry.config.helpers import find
+
+            program = find(self._settings, "aardvark-dns")
+            self._names = Names(self._directory, program, self._settings.network.dns_bind_port)
+        return self._names
+
+    # -- attaching -----------------------------------------------------------------------------------------------
+
+    def begin(self, request: AttachRequest) -> PendingAttachment:
+        """Attach; only the firewall is still being changed on return. Raises ``NoSuchNetwork``, ``WherryError``."""
+        return self._begin(request, request)
+
+    def _begin(self, request: AttachRequest, wanted: AttachRequest) -> PendingAttachment:
+        """Attach *wanted*, the whole of *request* or the networks a running container joins."""
+        networks = {name: self._network(name) for name in wanted.networks}
+        with self._hold(exclusive=False):
+            addresses = self.leases.lease(request.container_id, networks, wanted.networks)
+            status = dict(request.status) if request is not wanted else {}
+            try:
+                made = self._wire(wanted, networks, addresses, status)
+                attached = request.replace(status=status)
+                self._ledger.attach(NAME, attached)
+                self._tell_names(attached, networks)
+                return PendingAttachment(self, attached, wanted, self._change_firewall(attached, networks, made))
+            except BaseException:
+                self._undo(request, wanted, networks, status)
+                raise
+
+    def _network(self, name: str) -> Network:
+        network = self.definitions.get(name)
+        if network.driver not in DRIVERS:
+            raise InvalidArgument(f"unsupported driver {network.driver}: invalid argument")
+        return network
+
+    def _wire(
+        self,
+        wanted: AttachRequest,
+        networks: Mapping[str, Network],
+        addresses: Mapping[str, Sequence[str]],
+        status: dict[str, NetworkStatus],
+    ) -> set[str]:
+        """Make the interfaces, filling *status*; returns the networks whose bridge was made."""
+        made = set()
+        with Wiring(wanted.net_ns) as wiring:
+            for number, (name, network) in enumerate(networks.items()):
+                options = wanted.networks[name]
+                if not options.interface_name:
+                    options = options.replace(interface_name=f"eth{number}")
+                link, fresh = wiring.attach(network, options, addresses[name])
+                servers: list[str] = []
+                if network.dns_enabled:
+                    servers = [subnet.gateway for subnet in network.subnets if subnet.gateway]
+                status[name] = NetworkStatus(
+                    interfaces={options.interface_name: link},
+                    dns_server_ips=servers,
+                    dns_search_domains=[DOMAIN] if network.dns_enabled else (),
+                )
+                if fresh:
+                    made.add(name)
+        return made
+
+    def _tell_names(self, request: AttachRequest, networks: Mapping[str, Network]) -> None:
+        entries = {}
+        for name, network in networks.items():
+            if not network.dns_enabled or network.driver != "bridge":
+                continue
+            entries[name] = (network, entry(request, name))
+        if entries:
+            self.names.change(entries, {})
+
+    def _undo(
+        self,
+        request: AttachRequest,
+        wanted: AttachRequest,
+        networks: Mapping[str, Network],
+        status: Mapping[str, NetworkStatus],
+    ) -> None:
+        """Take back an attachment that failed: interfaces, names, leases."""
+        names = [name for name in networks if name in status]
+        try:
+            with Wiring(wanted.net_ns) as wiring:
+                for name in names:
+                    for interface in status[name].interfaces:
+                        wiring.detach(interface)
+        except OSError as error:
+            log.warning(f"undoing the network of container {request.container_id}: {error}")
+        self._drop_names(request.container_id, networks)
+        if request is wanted:
+            self._ledger.detach(request.container_id)
+            return
+        self._ledger.attach(NAME, request)
+        for name in networks:
+            self.leases.release_one(request.container_id, name)
+
+    def _drop_names(self, container: str, networks: Iterable[str]) -> None:
+        try:
+            self.names.change({}, dict.fromkeys(networks, container))
+        except (OSError, WherryError) as error:
+            log.warning(f"names of container {container} stay: {error}")
+
+    # -- firewall ------------------------------------------------------------------------------------------------
+
+    def _change_firewall(
+        self, request: AttachRequest, networks: Mapping[str, Network], made: Collection[str] = ()
+    ) -> Child | None:
+        """Start the one transaction this attachment needs, if any."""
+        if not self._filters:
+            return None
+        if not self.rules_present():
+            return self._nft_child(self._everything())
+        known = self._ledger.networks_with_rules()
+        new = [net for name, net in networks.items() if is_managed_bridge(net) and (name in made or name not in known)]
+        ports = self.ports(request)
+        if ports:
+            self._teardowns.settle([_mention(port) for port in ports])
+        elements = [element for network in new for element in firewall.network_elements(network)]
+        script = firewall.add(elements) + firewall.add_ports(ports)
+        for network in new:
+            self._ledger.set_rules(network.name, True)
+        return self._nft_child(script) if script else None
+
+    def rules_present(self) -> bool:
+        """Are the table and its rules there?"""
+        found = nftables.chain_uses(nftables.NFPROTO_INET, firewall.TABLE, firewall.WITNESS)
+        return found >= firewall.WITNESS_RULES
+
+    def ports(self, request: AttachRequest) -> list[tuple[str, str, str]]:
+        """Map elements of what the attached container publishes."""
+        if not request.port_mappings:
+            return []
+        internal = []
+        for name in request.status:
+            try:
+                network = self.definitions.get(name)
+            except NotFound:
+                continue
+            if network.internal or network.driver != "bridge":
+                internal.append(name)
+        return firewall.port_elements(request, internal)
+
+    def _everything(self) -> str:
+        """The script that makes all rules, for every network in use and every attached container."""
+        attached = self._ledger.attachments(NAME)
+        names = sorted({name for request in attached for name in request.status})
+        script = firewall.rules()
+        for name in names:
+            try:
+                network = self.definitions.get(name)
+            except NotFound:
+                continue
+            if is_managed_bridge(network):
+                script += firewall.add(firewall.network_elements(network))
+                self._ledger.set_rules(name, True)
+        return script + "".join([firewall.add_ports(self.ports(request)) for request in attached])
+
+    def _nft_child(self, script: str) -> Child:
+        try:
+            return Child([self._nft, "-f", "-"], script.encode(), errors=True)
+        except OSError as error:
+            raise WherryError(f"nft: {(error.strerror or str(error)).lower()}") from None
+
+    def apply(self, child: Child | None, request: AttachRequest) -> None:
+        """Wait for a transaction; a port that still leads to a container that is gone is taken from it."""
+        if child is None:
+            return
+        status, output = child.finish()
+        if status == 0:
+            return
+        for port in self.ports(request):
+            run([self._nft, "-f", "-"], input=firewall.clear_port(port).encode(), timeout=30)
+        done = run([self._nft, "-f", "-"], input=self._everything().encode(), timeout=60)
+        if done.returncode:
+            for name in request.status:
+                self._ledger.set_rules(name, False)
+            said = (done.stderr or output).decode(errors="replace").strip().partition("\n")[0]
+            raise WherryError(f"nft: {said or 'it failed without saying why'}")
+
+    # -- detaching -----------------------------------------------------------------------------------------------
+
+    def detach(self, request: AttachRequest) -> None:
+        """End the leases at once; published ports go in the background, interfaces with the namespace."""
+        attached = self._ledger.attachment(request.container_id)
+        if attached is not None:
+            self._forget_outside(attached)
+        self._ledger.detach(request.container_id)
+
+    def _forget_outside(self, attached: AttachRequest) -> None:
+        """Ports and names of a container."""
+        ports = self.ports(attached)
+        if ports and self._filters:
+            self._teardowns.begin(attached.container_id, firewall.remove_ports(ports))
+        if any(block.dns_server_ips for block in attached.status.values()):
+            self._drop_names(attached.container_id, attached.status)
+
+    # -- running containers --------------------------------------------------------------------------------------
+
+    def connect(self, request: AttachRequest, network: str) -> Mapping[str, NetworkStatus]:
+        """Join *network*, one of ``request.networks``; returns the whole new status."""
+        if not request.networks[network].interface_name:
+            with Wiring(request.net_ns) as wiring:
+                options = request.networks[network].replace(interface_name=wiring.free_name())
+            request = request.replace(networks={**request.networks, network: options})
+        before = self.ports(request)
+        pending = self._begin(request, request.replace(networks={network: request.networks[network]}))
+        status = pending.result()
+        self._change_ports(before, request.replace(status=status))
+        return status
+
+    def disconnect(self, request: AttachRequest, network: str) -> Mapping[str, NetworkStatus]:
+        """Leave *network*; returns the status that is left."""
+        left = {name: block for name, block in request.status.items() if name != network}
+        after = request.replace(
+            status=left, networks={name: options for name, options in request.networks.items() if name != network}
+        )
+        with self._hold(exclusive=False):
+            block = request.status.get(network)
+            if block is not None:
+                with Wiring(request.net_ns) as wiring:
+                    for interface in block.interfaces:
+                        wiring.detach(interface)
+            self._drop_names(request.container_id, [network])
+            self._ledger.attach(NAME, after)
+            self.leases.release_one(request.container_id, network)
+            self._change_ports(self.ports(request), after)
+        return left
+
+    def _change_ports(self, before: Sequence[tuple[str, str, str]], request: AttachRequest) -> None:
+        """Let published ports lead where ``request.status`` says."""
+        after = self.ports(request)
+        if not self._filters or sorted(before) == sorted(after):
+            return
+        gone = [port for port in before if port not in after]
+        new = [port for port in after if port not in before]
+        script = firewall.remove_ports(gone) + firewall.add_ports(new)
+        self.apply(self._nft_child(script), request)
+
+    def reload(self, request: AttachRequest) -> Mapping[str, NetworkStatus]:
+        """Make rules and names of an attached container again, whatever became of them."""
+        attached = self._ledger.attachment(request.container_id) or request
+        if self._filters:
+            self.apply(self._nft_child(self._everything()), attached)
+        self._tell_names(attached, {name: self._network(name) for name in attached.status})
+        return attached.status
+
+    # -- checking ------------------------------------------------------------------------------------------------
+
+    def check(self, alive: Collection[str]) -> list[str]:
+        """Leases, rules and names of containers that do not run, rules that are missing, bridges nobody uses."""
+        attached = {request.container_id: request for request in self._ledger.attachments(NAME)}
+        holders = self.leases.holders() | set(attached)
+        found = [
+            f"container {holder[:12]} has an address lease but does not run" for holder in sorted(holders - set(alive))
+        ]
+        found += [f"the network of container {name[:12]} was not taken down" for name in self._teardowns.abandoned()]
+        if self._filters and set(attached) & set(alive) and not self.rules_present():
+            found.append("the firewall rules of running containers are missing")
+        for name, containers in self.names.containers().items():
+            found += [
+                f"network {name} has names of container {container[:12]}, which does not run"
+                for container in containers if container not in alive
+            ]
+        return found
+
+    def repair(self, alive: Collection[str]) -> None:
+        """Detach what is gone, finish deletions, restore rules, and remove bridges nobody is attached to."""
+        with self._hold(exclusive=True):
+            for request in self._ledger.attachments(NAME):
+                if request.container_id not in alive:
+                    self.detach(request)
+            for holder in self.leases.holders() - set(alive):
+                self._ledger.detach(holder)
+            for name, containers in self.names.containers().items():
+                for container in containers:
+                    if container not in alive:
+                        self._drop_names(container, [name])
+            self._teardowns.settle()
+            left = self._ledger.attachments(NAME)
+            if left and self._filters and not self.rules_present():
+                self.apply(self._nft_child(self._everything()), left[0])
+            used = self.leases.networks_in_use()
+            for network in self.definitions.list():
+                if network.name not in used:
+                    self.remove_bridge(network)
+
+    def settle(self) -> None:
+        """Wait for deletions in the background."""
+        self._teardowns.settle()
+
+    def forget_network(self, network: Network) -> None:
+        """A definition is being removed: take its bridge and its rules away. Raises ``StateError`` while in use."""
+        with self._hold(exclusive=True):
+            if network.name in self.leases.networks_in_use():
+                raise StateError(f'"{network.name}" has associated containers with it')
+            self.remove_bridge(network)
+
+    def remove_bridge(self, network: Network) -> None:
+        """Remove the bridge and the rules of a network, unless another engine's containers are on it."""
+        if not is_managed_bridge(network):
+            return
+        with Netlink() as netlink:
+            bridge = rtnetlink.find(netlink, network.network_interface)
+            if bridge is not None:
+                if bridge.kind != "bridge" or rtnetlink.children(rtnetlink.links(netlink), bridge.index):
+                    return
+                netlink.change([rtnetlink.delete(network.network_interface)])
+        if network.name in self._ledger.networks_with_rules():
+            if self.rules_present():
+                run([self._nft, "-f", "-"], input=firewall.remove(firewall.network_elements(network)).encode())
+            self._ledger.set_rules(network.name, False)
+
+    def _hold(self, *, exclusive: bool) -> _Hold:
+        make_dirs(self._directory)
+        return _Hold(f"{self._directory}/native.lock", exclusive)
+
+
+class PendingAttachment:
+    """Interfaces are there; the firewall may still be changing."""
+
+    def __init__(
+        self, driver: NativeDriver, attached: AttachRequest, wanted: AttachRequest, child: Child | None
+    ) -> None:
+        self._driver = driver
+        self._attached = attached
+        self._wanted = wanted
+        self._child = child
+
+    def result(self) -> Mapping[str, NetworkStatus]:
+        """Wait; returns network -> status. Raises ``WherryError``, everything undone."""
+        child, self._child = self._child, None
+        try:
+            self._driver.apply(child, self._attached)
+        except BaseException:
+            self._driver.detach(self._attached)
+            raise
+        return self._attached.status
+
+    def cancel(self) -> None:
+        """Give up: wait, then undo."""
+        if self._child is not None:
+            self._child.finish()
+            self._child = None
+        self._driver.detach(self._attached)
+
+
+class _Hold:
+    """A lock among engine processes: shared while attaching, exclusive while bridges are removed."""
+
+    def __init__(self, path: str, exclusive: bool) -> None:
+        self._path = path
+        self._how = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
+        self._fd = -1
+
+    def __enter__(self) -> None:
+        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._fd, self._how)
+
+    def __exit__(self, *_exc: object) -> None:
+        os.close(self._fd)
+
+
+def entry(request: AttachRequest, network: str) -> Entry:
+    """What the name server is told of a container on *network*."""
+    addresses = [
+        address.ipnet.partition("/")[0]
+        for interface in request.status[network].interfaces.values() for address in interface.subnets
+    ]
+    options = request.networks[network]
+    names = [request.container_name, *options.aliases, request.container_id[:12]]
+    return Entry(request.container_id, addresses, names, request.dns_servers)
+
+
+def _mention(port: tuple[str, str, str]) -> str:
+    """How a pending deletion mentions the key of *port*."""
+    return f"{{ {port[1]} }}"
