@@ -1,7 +1,7 @@
 # wherry: see README.md. Everything here runs as root on Debian 12/13 or Ubuntu 24.04.
 
 PYTHON := .venv/bin/python
-.PHONY: setup demo test lint unit system bench clean
+.PHONY: setup demo test lint unit system bench fuzz clean
 
 setup:          ## install distribution packages and .venv; quick when nothing is missing
 	@scripts/setup.sh
@@ -23,6 +23,9 @@ system: setup   ## real conmon, crun, runc, netavark, registry, Podman, Buildah,
 
 bench: setup    ## side by side with Podman; writes bench/results/latest.json
 	$(PYTHON) bench/run.py
+
+fuzz: setup     ## property tests with many examples; FUZZ_EXAMPLES=N says how many
+	$(PYTHON) -m pytest -q -p scripts.fuzz_profile tests/property
 
 clean:          ## remove what make made
 	rm -rf .venv .setup .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist

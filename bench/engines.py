@@ -58,7 +58,8 @@ def engines(base: str, chroot: str) -> list[Engine]:
         os.makedirs(chroot + inside, exist_ok=True)
         shutil.copy(conf, chroot + inside)
         command = ["chroot", chroot, "podman", *_options(inside, "podman5"), *_tmp(inside)]
-        found.append(Engine("podman5", command, {"CONTAINERS_CONF": f"{inside}/containers.conf"}))
+        settings = {"CONTAINERS_CONF": f"{inside}/containers.conf", "PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
+        found.append(Engine("podman5", command, settings))
     return found
 
 

@@ -69,6 +69,11 @@ def detach_words(network: str) -> Callable[[str], list[str]]:
     return lambda tag: ["run", "-d", "--name", f"b{tag}", "--network", network, IMAGE, "sleep", "1000"]
 
 
+def run_published(engine: Engine, tag: str) -> None:
+    script = "trap 'exit 0' TERM; while :; do sleep 0.02; done"
+    engine.run("run", "-d", "--name", f"b{tag}", "-p", "127.0.0.1::80", IMAGE, "sh", "-c", script)
+
+
 WORKLOADS = [
     Workload("version", lambda tag: ["version"], target=1.2),
     Workload("images", lambda tag: ["images"], target=1.0),
@@ -76,6 +81,18 @@ WORKLOADS = [
         "run --rm, network none", lambda tag: ["run", "--rm", "--network", "none", IMAGE, "true"], target=0.6
     ),
     Workload("run --rm, bridge", lambda tag: ["run", "--rm", IMAGE, "true"], target=0.6),
+    Workload(
+        "run --rm, bridge, published port",
+        lambda tag: ["run", "--rm", "-p", "127.0.0.1::80", IMAGE, "true"],
+        target=0.6,
+    ),
+    Workload(
+        "rm -f -t0, bridge, published port",
+        lambda tag: ["rm", "-f", "-t", "0", f"b{tag}"],
+        prepare=run_published,
+        target=0.35,
+    ),
+    Workload("network ls", lambda tag: ["network", "ls"], target=1.2),
     Workload(
         "create",
         lambda tag: ["create", "--name", f"b{tag}", "--network", "none", IMAGE, "sleep", "1000"],

@@ -17,14 +17,12 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 #: What the child runs before the test's own code: ``arm(n)`` begins to count, ``effects()`` tells how many there were.
 PRELUDE = '''
-import os, sys, threading
-CALLS = frozenset("""open mkdir rename replace unlink rmdir link symlink write writev pwrite ftruncate chmod fchmod chown
-    lchown utime posix_spawn fork flock fcntl execute executescript pidfd_send_signal kill killpg close connect sendmsg
-    send start_new_thread""".split())
+import os, sys
+CALLS = frozenset("""open close mkdir rename replace unlink rmdir link symlink write writev pwrite ftruncate chmod fchmod
+    chown lchown utime posix_spawn fork start_new_thread flock fcntl execute pidfd_send_signal kill killpg connect send
+    """.split())
 LIBC = os.sep + os.path.join("wherry", "sys", "libc.py")
-seen = 0
-target = 0
-names = []
+seen = target = 0
 
 def watch(frame, event, argument):
     global seen
@@ -37,11 +35,11 @@ def watch(frame, event, argument):
     else:
         return
     seen += 1
-    if names is not None:
-        caller = frame if event == "c_call" else frame.f_back
-        names.append(f"{name} in {os.path.basename(caller.f_code.co_filename)}:{caller.f_code.co_name}:{caller.f_lineno}")
     if seen == target:
-        os.write(2, (names[-1] + "\\n").encode())
+        where = frame if event == "c_call" else frame.f_back
+        code = where.f_code
+        place = f"{name} in {os.path.basename(code.co_filename)}:{code.co_name}:{where.f_lineno}"
+        os.write(2, (place + "\\n").encode())
         os.kill(os.getpid(), 9)
 
 def arm(number):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 
 from wherry.engine.runtime import Runtime
+from wherry.sys import cgroups
 
 
 def assert_nothing_leaked(runtime: Runtime, layers_before: int) -> None:
@@ -42,7 +44,32 @@ def leaks(runtime: Runtime, layers_before: int) -> list[str]:
     found += [f"lock {name}" for name in listed(paths.locks)]
     found += [f"lease of {holder}" for holder in runtime.networking.driver.leases.holders()]
     found += [f"teardown {name}" for name in listed(paths.networks + "/teardown")]
+    found += [f"attached {name}" for name in listed(paths.networks + "/attached")]
+    found += [f"session directory {name}" for name in listed(paths.run_dir + "/exec")]
+    volumes = {config.name for config, _state in runtime.state.volumes()}
+    found += [f"volume {name}" for name in volumes]
+    found += [f"files of volume {name}" for name in listed(paths.volumes) if name not in volumes]
+    return found + outside(runtime, known)
+
+
+def outside(runtime: Runtime, known: set[str]) -> list[str]:
+    """What OCI runtimes and cgroups keep of containers this engine once had."""
+    gone = once_created(runtime) - known
+    found = [f"{kind} state {name}" for kind in ("crun", "runc") for name in gone & set(listed(f"/run/{kind}"))]
+    for hierarchy in cgroups.layout().hierarchies():
+        parent = f"{hierarchy}/wherry"
+        found += [f"cgroup {parent}/{name}" for name in listed(parent) if name.removeprefix("ctr-") in gone]
     return found
+
+
+def once_created(runtime: Runtime) -> set[str]:
+    """Ids of all containers whose creation is in the event log."""
+    try:
+        with open(runtime.paths.events, encoding="utf-8") as file:
+            events = [json.loads(line) for line in file]
+    except FileNotFoundError:
+        return set()
+    return {event["ID"] for event in events if event["Type"] == "container" and event["Status"] == "create"}
 
 
 def listed(directory: str) -> list[str]:

@@ -8,8 +8,11 @@ import socket
 import struct
 
 import pytest
+from tests.system.fixtures.engine import base, layout, rt
 
 from wherry.sys import libc
+
+__all__ = ["base", "layout", "rt"]
 
 SIOCGIFFLAGS = 0x8913
 SIOCSIFFLAGS = 0x8914

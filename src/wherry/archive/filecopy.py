@@ -19,7 +19,7 @@ from wherry.archive.tarstream import TarReader
 from wherry.archive.tree import Tree, beneath, clean, handle_path, named, shown, split
 from wherry.archive.unpack import PLAIN, ExtractOptions, Unpacker, open_new
 from wherry.errors import from_os_error
-from wherry.model.record import EMPTY, Record
+from wherry.model.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Receive(Record):
     owner: tuple[int, int] | None = None        # as the container counts
     uid_map: Sequence[IDMap] = ()
     gid_map: Sequence[IDMap] = ()
-    rename: Mapping[bytes, bytes] = EMPTY
+    rename: Mapping[bytes, bytes] | None = None
     overwrite: bool = False
     to_host: bool = False
 
@@ -198,7 +198,7 @@ class _Receiver(Unpacker):
 
     def _place_of(self, name: bytes) -> bytes:
         first, slash, rest = name.partition(b"/")
-        name = self._wanted.rename.get(first, first) + slash + rest
+        name = (self._wanted.rename or {}).get(first, first) + slash + rest
         return self._directory_name + b"/" + name if self._directory_name else name
 
     def _directory(self, entry: TarEntry, path: bytes) -> None:

@@ -43,6 +43,7 @@ class BundleLoader:
         if entry[2]:
             spec.submodule_search_locations = [entry[3].rpartition("/")[0]]
         spec.has_location = True
+        spec.cached = ""        # else the import system works out a path nobody asks for
         return spec
 
     def create_module(self, spec: ModuleSpec) -> None:

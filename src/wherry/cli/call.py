@@ -54,3 +54,8 @@ class Call:
         sys.stdout.flush()
         sys.stderr.write(text + "\n")
         sys.stderr.flush()
+
+    @staticmethod
+    def flush() -> None:
+        """Let what was written be seen, for commands that go on for long."""
+        sys.stdout.flush()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from wherry.cli import streams as standard_streams
 from wherry.cli import targets
 from wherry.cli.containers_stop import LATEST
-from wherry.cli.flags import Flag
+from wherry.cli.flags import Flag, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ def attach(call: Call) -> int:
     """Connect this terminal to a running container; returns its exit code, 0 after the detach keys."""
     targets.check_one(call)
     container = targets.one(call)
+    if container.status not in ("running", "stopping"):
+        raise UsageError("you can only attach to running containers", see=False)
     config = container.config
     streams = standard_streams.standard(
         stdin=config.stdin and not call.flags.on("no-stdin"),
@@ -68,8 +70,6 @@ def start_attached(call: Call) -> int:
         terminal=config.terminal,
         keys=standard_streams.detach_keys(call),
     )
-    if not flags.on("attach"):
-        streams = streams.replace(stdout=-1, stderr=-1)
     proxied = flags.on("sig-proxy") if flags.given("sig-proxy") else flags.on("attach")
     if container.status == "running":
         return _follow(container, streams, proxy=proxied)

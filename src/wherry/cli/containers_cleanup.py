@@ -48,9 +48,10 @@ def _session(call: Call, text: str) -> None:
     from wherry.engine.execs import finish
 
     try:
-        finish(call.runtime, call.runtime.containers.get(text).id, call.flags.text("exec"))
+        text = call.runtime.containers.get(text).id
     except NotFound:
-        return
+        pass        # it is gone, but the session's files may not be
+    finish(call.runtime, text, call.flags.text("exec"))
 
 
 def _container(call: Call, text: str) -> None:

@@ -36,6 +36,7 @@ def create(call: Call) -> int:
 
 def run(call: Call) -> int:
     """Create a container and run it: in the foreground to its end, or with ``--detach`` in the background."""
+    call.runtime.warm_up()
     spec = read_spec(call)
     if spec.detach and spec.attach:
         raise UsageError("cannot specify both --attach and --detach", see=False)

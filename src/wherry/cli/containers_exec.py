@@ -37,6 +37,7 @@ NOT_RUNNING = 255
 
 def exec(call: Call) -> int:
     """Run a process in a running container; returns its exit code."""
+    call.runtime.warm_up()
     container, command = _split(call)
     if not command:
         raise InvalidArgument(
@@ -46,6 +47,10 @@ def exec(call: Call) -> int:
     if flags.number("wait") > 0:
         container.wait("running", timeout=flags.number("wait"))
     config = _config(call, command)
+    if config.preserve_fds or config.preserve_fd:
+        from wherry.cli.streams import check_preserved
+
+        check_preserved(config.preserve_fds, config.preserve_fd)
     try:
         return _detached(call, container, config) if flags.on("detach") else _attached(call, container, config)
     except StateError as error:

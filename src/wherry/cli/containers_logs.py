@@ -37,8 +37,13 @@ def logs(call: Call) -> int:
         raise UsageError("specify at least one container name or ID to log", see=False)
     if call.args and flags.on("latest"):
         raise UsageError("--latest and containers cannot be used together", see=False)
+    return show(call, _containers(call))
+
+
+def show(call: Call, containers: Sequence[Container]) -> int:
+    """Show the logs of *containers* as the flags of ``logs`` ask."""
+    flags = call.flags
     options = _options(call)
-    containers = _containers(call)
     plain = len(containers) == 1 and not flags.on("names") and not flags.on("color")
     if plain and containers[0].config.log_driver in FILES:
         _copy(call, containers[0], options)

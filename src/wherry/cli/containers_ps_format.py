@@ -5,7 +5,7 @@ from __future__ import annotations
 from wherry.cli.containers_ps import NAMESPACES, Row
 from wherry.cli.formatting import is_json, is_table, render_rows, title
 from wherry.cli.gotemplate.gotime import ZERO_SECONDS, GoTime
-from wherry.cli.gotemplate.values import View
+from wherry.cli.gotemplate.values import NilMap, View
 from wherry.model import jsontext
 
 TYPE_CHECKING = False
@@ -201,7 +201,7 @@ class PsView(View):
 
     @property
     def labels(self) -> dict[str, str]:
-        return dict(self._summary.labels)
+        return dict(self._summary.labels) or NilMap()
 
     @property
     def auto_remove(self) -> bool:

@@ -35,8 +35,9 @@ RESTART = (
 def start(call: Call) -> int:
     """Start containers; with ``--attach`` one, whose exit code is returned."""
     _check_start(call)
+    call.runtime.warm_up()
     flags = call.flags
-    if flags.on("attach") or flags.on("interactive"):
+    if flags.on("attach"):
         from wherry.cli.containers_attach import start_attached
 
         return start_attached(call)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 #: Kinds of value.
-KINDS = ("bool", "string", "count", "int", "int32", "int64", "uint", "uint64", "float64", "duration")
+KINDS = ("bool", "string", "count", "int", "int32", "int64", "uint", "uint64", "float64", "duration", "ip")
 
 
 class UsageError(InvalidArgument):
@@ -279,6 +279,10 @@ def _scalar(flag: Flag, text: str, whole: str) -> Any:
             return parse_values.number(text)
         if kind == "duration":
             return parse_values.duration(text)
+        if kind == "ip":
+            from wherry.spec.parse_network import address
+
+            return address(text)
         return parse_values.integer(text, bits=32 if kind == "int32" else 64, signed=kind[0] != "u")
     except InvalidArgument as error:
         raise bad_value(flag, whole, error.message) from None

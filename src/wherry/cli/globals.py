@@ -30,7 +30,7 @@ PERSISTENT = (
     Flag("max-workers", kind="int", hidden=True, help="Accepted and ignored"),
     Flag("memory-profile", hidden=True, help="Accepted and ignored"),
     Flag("namespace", hidden=True, help="Keep containers and pods of this name space apart from all others"),
-    Flag("network-backend", hidden=True, help="The network backend: netavark"),
+    Flag("network-backend", hidden=True, help="The network backend: native or netavark"),
     Flag("network-cmd-path", metavar="path", help="The slirp4netns program to use"),
     Flag("network-config-dir", metavar="path", help="Directory with network definitions"),
     Flag("pull-option", many=True, hidden=True, help="Accepted and ignored"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wherry.cli.formatting import is_json, render_rows, title
 from wherry.cli.gotemplate.gotime import GoTime
-from wherry.cli.gotemplate.values import View
+from wherry.cli.gotemplate.values import NilMap, View
 from wherry.cli.images_list import Row
 from wherry.engine.image_inspect import repo_digests
 from wherry.model import jsontext
@@ -87,7 +87,7 @@ class ImageView(View):
         }
         tree.update({key: value for key, value in optional.items() if value})
         tree["Created"] = created // SECOND
-        tree["CreatedAt"] = format_ns(created)
+        tree["CreatedAt"] = format_ns(created // SECOND * SECOND)
         return tree
 
     def id(self) -> str:
@@ -103,7 +103,7 @@ class ImageView(View):
         return self._row.created()
 
     def created_at(self) -> str:
-        return str(GoTime.parse(self._image.record.created))
+        return str(GoTime(parse_ns(self._image.record.created) // SECOND * SECOND))
 
     def size(self) -> str:
         return self._row.size()
@@ -143,12 +143,12 @@ class ImageView(View):
 
     @property
     def repo_digests(self) -> list[str]:
-        return repo_digests(self._image.record)
+        return sorted(repo_digests(self._image.record))
 
     @property
     def labels(self) -> dict[str, str]:
         labels: dict[str, str] = (self._document().get("config") or {}).get("Labels") or {}
-        return {key: labels[key] for key in sorted(labels)}
+        return dict(labels) if labels else NilMap()
 
     @property
     def arch(self) -> str:

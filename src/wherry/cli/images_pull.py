@@ -34,7 +34,6 @@ PULL = (
 #: Accepted, but an error when used.
 REFUSED = {
     "decryption-key": "encrypted images are not supported yet",
-    "signature-policy": "a policy other than the host's is not supported yet",
 }
 
 
@@ -61,7 +60,7 @@ def _options(call: Call) -> dict[str, Any]:
     if flags.given("platform"):
         options["platform"] = flags.text("platform")
     for flag, option in (("os", "os"), ("arch", "architecture"), ("variant", "variant"), ("authfile", "authfile"),
-                         ("creds", "credentials"), ("cert-dir", "cert_dir")):
+                         ("creds", "credentials"), ("cert-dir", "cert_dir"), ("signature-policy", "signature_policy")):
         if flags.given(flag):
             options[option] = flags.text(flag)
     if flags.given("tls-verify"):

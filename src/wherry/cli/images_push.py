@@ -26,6 +26,9 @@ SIGNING = (
     Flag("sign-by-sq-fingerprint", metavar="fingerprint", help="Sign with this Sequoia key"),
     Flag("sign-passphrase-file", metavar="path", help="File with the passphrase of the signing key"),
 )
+UNSIGNED = dict.fromkeys((
+    "sign-by", "sign-by-sigstore", "sign-by-sigstore-private-key", "sign-by-sq-fingerprint", "sign-passphrase-file",
+), "signing is not supported yet")
 PUSH = (
     *transfer.ACCESS,
     *COMPRESSION,
@@ -43,9 +46,9 @@ PUSH = (
 )
 #: Accepted, but an error when used.
 REFUSED = {
+    **UNSIGNED,
     "encrypt-layer": "encrypted images are not supported yet",
     "encryption-key": "encrypted images are not supported yet",
-    "sign-by-sq-fingerprint": "Sequoia keys are not supported yet",
     "signature-policy": "a policy other than the host's is not supported yet",
 }
 
@@ -71,15 +74,10 @@ def options(flags: Parsed) -> dict[str, Any]:
     found["remove_signatures"] = flags.on("remove-signatures")
     found["force_compression"] = flags.on("force-compression")
     for flag, option in (
-        ("format", "format"), ("compression-format", "compression_format"), ("sign-by", "sign_by"),
-        ("sign-by-sigstore-private-key", "sign_key"), ("sign-passphrase-file", "sign_passphrase_file"),
+        ("format", "format"), ("compression-format", "compression_format"),
     ):
         if flags.given(flag):
             found[option] = flags.text(flag)
-    if flags.given("sign-by-sigstore"):
-        from wherry.engine.sigstore_sign import read_parameters
-
-        found |= read_parameters(flags.text("sign-by-sigstore"))
     if flags.given("compression-level"):
         found["compression_level"] = flags.number("compression-level")
     return found

@@ -38,10 +38,10 @@ def inspect(call: Call) -> int:
     if kind not in TYPES:
         known = ", ".join(f'"{name}"' for name in TYPES if name != "all")
         raise UsageError(f'invalid type "{kind}": must be {known} or "all"', see=False)
-    if kind not in ("all", "container", "image"):
+    if kind != "all" and kind not in FINDERS:
         raise InvalidArgument(f"--type {kind}: not yet implemented")
-    if call.flags.on("size") and kind == "image":
-        raise UsageError("size is not supported for type image", see=False)
+    if call.flags.on("size") and kind in ("image", "pod"):
+        raise UsageError(f"size is not supported for type {kind}", see=False)
     if call.flags.on("latest") and kind not in ("all", "container"):
         raise UsageError(f"latest is not supported for type {kind}", see=False)
     return _run(call, "container" if call.flags.on("latest") else kind)
@@ -103,12 +103,32 @@ def _any(call: Call, name: str) -> tuple[str, dict[str, Any]]:
     try:
         return _image(call, name)
     except (NoSuchImage, InvalidArgument):
-        raise NotFound(f'no such object: "{name}"') from None
+        pass
+    for find in (_volume, _pod):
+        try:
+            return find(call, name)
+        except NotFound:
+            continue
+    raise NotFound(f'no such object: "{name}"')
+
+
+def _volume(call: Call, name: str) -> tuple[str, dict[str, Any]]:
+    from wherry.cli.volumes_list import tree
+
+    return "volume", tree(call, name)
+
+
+def _pod(call: Call, name: str) -> tuple[str, dict[str, Any]]:
+    from wherry.cli.pods_list import tree
+
+    return "pod", tree(call, name)
 
 
 FINDERS: dict[str, Callable[[Call, str], tuple[str, dict[str, Any]]]] = {
     "container": _container,
     "image": _image,
+    "pod": _pod,
+    "volume": _volume,
     "all": _any,
 }
 
@@ -137,6 +157,10 @@ def _template(call: Call, text: str, found: list[tuple[str, dict[str, Any]]]) ->
     from wherry.cli.shapes import parse, wrap
 
     sources = {"container": inspect_shapes.CONTAINER, "image": inspect_shapes.IMAGE}
+    if any(kind in ("pod", "volume") for kind, _tree in found):
+        from wherry.cli import pods_list, volumes_list
+
+        sources |= {"pod": pods_list.SHAPE, "volume": volumes_list.SHAPE}
     shapes = {kind: parse(sources[kind]) for kind in {kind for kind, _tree in found}}
     for shape in shapes.values():
         shape.name = "interface {}"

@@ -121,7 +121,11 @@ def _package() -> str:
 
 def main() -> None:
     """As a program: ``launcher.py WORDS...`` runs wherry."""
-    sys.path.append(os.path.dirname(_package()))
+    # Behind the standard library, before an installed wherry: it is this one that was asked for.
+    installed = (
+        index for index, path in enumerate(sys.path) if path.endswith(("site-packages", "dist-packages"))
+    )
+    sys.path.insert(next(installed, len(sys.path)), os.path.dirname(_package()))
     from wherry.cli.main import console
 
     console()

@@ -11,7 +11,7 @@ that is absent from the JSON has its type's zero value, so that a template never
 
 from __future__ import annotations
 
-from wherry.cli.gotemplate.values import Nil, Struct
+from wherry.cli.gotemplate.values import Nil, NilList, NilMap, Struct
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -83,10 +83,10 @@ def wrap(shape: Shape, value: Any) -> Any:
         return _struct(shape, value or {})
     if kind == "list":
         assert shape.element is not None
-        return [wrap(shape.element, item) for item in value or ()]
+        return NilList() if value is None else [wrap(shape.element, item) for item in value]
     if kind == "map":
         assert shape.element is not None
-        return {key: wrap(shape.element, item) for key, item in (value or {}).items()}
+        return NilMap() if value is None else {key: wrap(shape.element, item) for key, item in value.items()}
     if kind == "time":
         from wherry.cli.gotemplate.gotime import GoTime
 

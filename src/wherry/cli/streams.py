@@ -11,6 +11,7 @@ from wherry.sys.terminal import RawMode, is_terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Self
 
     from wherry.cli.call import Call
@@ -64,6 +65,20 @@ def warn_without_terminal(*, stdin: bool, terminal: bool) -> None:
         from wherry.sys import log
 
         log.warning("The input device is not a TTY. The --tty and --interactive flags might not work properly")
+
+
+def check_preserved(count: int, numbers: Sequence[int] = ()) -> None:
+    """Refuse descriptors to hand on that are not open: *count* from 3 on, or these *numbers*."""
+    import os
+
+    for number in [*range(3, 3 + count), *numbers]:
+        try:
+            os.fstat(number)
+        except OSError:
+            raise InvalidArgument(
+                f"file descriptor {number} is not available - the preserve-fds option requires that file descriptors "
+                "must be passed"
+            ) from None
 
 
 def raw_mode(streams: Streams) -> RawMode:

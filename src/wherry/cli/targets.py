@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 from wherry.cli.flags import UsageError
-from wherry.errors import NoSuchContainer, WherryError, from_os_error
+from wherry.errors import NoSuchContainer, WherryError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def latest(runtime: Runtime) -> str:
     found = runtime.containers.list(all=True)
     if not found:
         raise NoSuchContainer("no such container")
-    return max(found, key=lambda summary: summary.created).id
+    return found[-1].id
 
 
 def read_id(path: str, *, ignore_missing: bool = False) -> str:
@@ -114,7 +114,7 @@ def read_id(path: str, *, ignore_missing: bool = False) -> str:
 
 
 def _cidfile_error(error: OSError) -> WherryError:
-    return from_os_error(error, "reading CIDFile: open")
+    return WherryError(f"reading CIDFile: open {error.filename}: {(error.strerror or str(error)).lower()}")
 
 
 def one(call: Call) -> Container:

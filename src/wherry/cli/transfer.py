@@ -56,9 +56,9 @@ def check_authfile(path: str) -> None:
 
 def delay(text: str) -> float:
     """``--retry-delay`` in seconds."""
-    from wherry.cli.flagvalues import parse_duration
+    from wherry.spec.parse_values import duration
 
     try:
-        return parse_duration(text) / 1e9
-    except ValueError as error:
-        raise InvalidArgument(f'parsing value for "retry-delay" flag: {error}') from None
+        return duration(text) / 1e9
+    except InvalidArgument as error:
+        raise InvalidArgument(f'parsing value for "retry-delay" flag: {error.message}') from None

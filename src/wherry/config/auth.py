@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from wherry.config.places import Places
     from wherry.config.settings import Settings
 
-_AUTH_FILES = "containers-auth.json"      # the credential "helper" that means the files
+AUTH_FILES = "containers-auth.json"      # the credential "helper" that means the files
 _TOKEN_USER = "<token>"                   # the user name under which helpers keep identity tokens
 _HELPER_TIMEOUT = 60.0                    # seconds; a helper may ask the user to unlock a key ring
 _DOCKER_HUB = ("docker.io", "index.docker.io", "registry-1.docker.io")
@@ -57,7 +57,7 @@ def credentials(
     places = places or config_places.current()
     keys = _keys(registry, repository)
     for helper in load_registries(settings, places=places).credential_helpers if helpers is None else helpers:
-        if helper == _AUTH_FILES:
+        if helper == AUTH_FILES:
             found = _from_files(settings, places, registry, keys, authfile)
         else:
             found = _first(_ask(settings, helper, key) for key in keys)
@@ -181,11 +181,8 @@ def _entry(path: str, key: str, entry: Any) -> Credentials | None:
     return Credentials(username=user, password=password.strip("\0"), identity_token=token)
 
 
-def _ask(settings: Settings, helper: str, server: str) -> Credentials | None:
-    """``docker-credential-HELPER get``: the server on standard input, a JSON object back.
-
-    Protocol: docker-credential-helpers.  "Not found" is exit status 1 with a message that says so on standard output.
-    """
+def find_helper(settings: Settings, helper: str, server: str) -> str:
+    """The path of ``docker-credential-HELPER``. Raises :class:`Unauthorized` naming *server* when there is none."""
     if "/" in helper:
         raise Unauthorized(f"invalid credential helper name {helper!r}")
     program = find_program(f"docker-credential-{helper}", [
@@ -196,6 +193,15 @@ def _ask(settings: Settings, helper: str, server: str) -> Credentials | None:
             f"error getting credentials for {server}: exec: \"docker-credential-{helper}\": executable file not found "
             "in $PATH"
         )
+    return program
+
+
+def _ask(settings: Settings, helper: str, server: str) -> Credentials | None:
+    """``docker-credential-HELPER get``: the server on standard input, a JSON object back.
+
+    Protocol: docker-credential-helpers.  "Not found" is exit status 1 with a message that says so on standard output.
+    """
+    program = find_helper(settings, helper, server)
     try:
         done = run([program, "get"], input=server.encode(), timeout=_HELPER_TIMEOUT)
     except OSError as error:

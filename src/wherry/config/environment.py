@@ -36,6 +36,7 @@ class EnvironmentFacts(Record):
     registry_auth_file: str = ""
     docker_config: str = ""
     kubeconfig: str = ""
+    network_backend: str = ""                # WHERRY_NETWORK_BACKEND: native or netavark
 
 
 _TEXTS = {
@@ -55,6 +56,7 @@ _TEXTS = {
     "registry_auth_file": "REGISTRY_AUTH_FILE",
     "docker_config": "DOCKER_CONFIG",
     "kubeconfig": "KUBECONFIG",
+    "network_backend": "WHERRY_NETWORK_BACKEND",
 }
 
 

@@ -28,7 +28,7 @@ _NETWORK_OPTIONS = {"network_config_dir": "network_config_dir", "network_backend
 _CHOICES = {
     "cgroup_manager": ("systemd", "cgroupfs"),
     "events_backend": ("file", "journald", "none"),
-    "network_backend": ("netavark",),
+    "network_backend": ("native", "netavark"),
 }
 
 
@@ -58,6 +58,9 @@ def _assemble(document: dict[str, Any], options: GlobalOptions, places: Places) 
     storage = storage_settings(document["storage"], options, places)
     engine, network = document["engine"], document["network"]
     _apply(engine, options, _ENGINE_OPTIONS)
+    environment = facts(places.environ, engine.get("env", ()))
+    if environment.network_backend:
+        network["network_backend"] = environment.network_backend
     _apply(network, options, _NETWORK_OPTIONS)
     if options.conmon:
         engine["conmon_path"] = [options.conmon]
@@ -70,7 +73,7 @@ def _assemble(document: dict[str, Any], options: GlobalOptions, places: Places) 
     return settings.replace(
         options=options.replace(namespace=namespace) if namespace else options,
         storage=storage,
-        environment=facts(places.environ, engine.get("env", ())),
+        environment=environment,
         rootless=places.rootless,
         uid=places.uid,
         home=places.home,

@@ -29,6 +29,10 @@ class Places(Record):
     run: str = "/run"
     var: str = "/var"
 
+    def with_environment(self, changes: Mapping[str, str]) -> Places:
+        """The same places with other values for some environment variables."""
+        return self.replace(environ={**self.environ, **changes}) if changes else self
+
     def identity(self) -> list[object]:
         """Everything but the environment, for comparison with what a cache was made for."""
         return [

@@ -22,7 +22,11 @@ def attach(runtime: Runtime, identity: str) -> Attachment:
     """Attach to a running container. Raises ``StateError`` in Podman's words if it does not run."""
     with runtime.lock(identity) as held:
         if held.state.status not in (status.RUNNING, status.CREATED, status.STOPPING):
-            raise StateError("you can only attach to running containers: container state improper")
+            shown = status.display(held.state.status)
+            raise StateError(
+                f"can only attach to created or running containers - currently in state {shown}: "
+                "container state improper"
+            )
         attachment = connect(held)
         if held.state.status == status.RUNNING:
             held.save(held.event("attach"))

@@ -10,6 +10,7 @@ from wherry.sys.files import remove_tree
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wherry.engine.locked import LockedContainer
+    from wherry.oci.runtime import Deletion
 
 #: Seconds conmon may take to notice that its container was deleted.
 MONITOR_TIMEOUT = 10.0
@@ -41,9 +42,12 @@ def release_resources(held: LockedContainer) -> None:
     from wherry.engine.exec_sessions import forget_dead
     from wherry.engine.reconcile import forget_resources
 
-    _attempt(held, "deleting it from the OCI runtime", _delete_from_runtime)
+    deletion = _Deletion()
+    _attempt(held, "deleting it from the OCI runtime", deletion.begin)
     _attempt(held, "taking its network down", _take_network_down)
     _attempt(held, "unmounting its root file system", _unmount)
+    _attempt(held, "releasing its volumes", _release_volumes)
+    _attempt(held, "deleting it from the OCI runtime", deletion.finish)
     _attempt(held, "removing its run files", _remove_run_files)
     forget_dead(held.runtime, held.id, ended=True)
     forget_resources(held)
@@ -56,16 +60,37 @@ def _attempt(held: LockedContainer, what: str, step: object) -> None:
         log.error(f"cleaning up container {held.id}: {what}: {error}")
 
 
-def _delete_from_runtime(held: LockedContainer) -> None:
+class _Deletion:
+    """The container's removal from the OCI runtime.
+
+    Once the process is known to have ended, the runtime only has its own files and the cgroup to remove, and the rest of
+    the clean-up goes on meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._running: Deletion | None = None
+
+    def begin(self, held: LockedContainer) -> None:
+        state = held.state
+        if not (state.boot_id or state.pid):
+            return      # never given to the runtime in this boot
+        runtime = held.runtime.oci_runtime(state.runtime or held.config.runtime)
+        self._running = runtime.begin_delete(held.id, force=True)
+        if not state.exited:
+            self.finish(held)
+            _wait_for_monitor(held)
+
+    def finish(self, _held: LockedContainer) -> None:
+        running, self._running = self._running, None
+        if running is not None:
+            running.finish()
+
+
+def _wait_for_monitor(held: LockedContainer) -> None:
+    """After a start that failed late: conmon is about to tell of an exit nobody wants to hear of."""
     from wherry.engine.foreground import exit_watch
 
-    state = held.state
-    if not (state.boot_id or state.pid):
-        return      # never given to the runtime in this boot
-    runtime = held.runtime.oci_runtime(state.runtime or held.config.runtime)
-    runtime.delete(held.id, force=True)
-    if not state.exited and state.conmon_pid:
-        # A start that failed late: conmon is about to tell of an exit nobody wants to hear of.
+    if held.state.conmon_pid:
         with exit_watch(held) as watch:
             watch.wait(MONITOR_TIMEOUT)
 
@@ -80,6 +105,18 @@ def _unmount(held: LockedContainer) -> None:
         if not held.config.rootfs:
             held.runtime.store.unmount_container(held.id)
         held.state.mounted = False
+
+
+def _release_volumes(held: LockedContainer) -> None:
+    config = held.config
+    if config.ipc_ns_ctr:
+        from wherry.engine.prepare import drop_shared_memory
+
+        drop_shared_memory(held)
+    if config.named_volumes or config.overlay_volumes or config.image_volumes:
+        from wherry.engine.start_mounts import release
+
+        release(held)
 
 
 def _remove_run_files(held: LockedContainer) -> None:

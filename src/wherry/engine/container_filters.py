@@ -42,7 +42,8 @@ def _any(test: Callable[[Summary, str], bool]) -> Callable[[Runtime, list[str]],
     return make
 
 
-def _matches(pattern: str, text: str) -> bool:
+def matches(pattern: str, text: str) -> bool:
+    """Is *pattern* the text or, as a regular expression, found in it? Raises ``InvalidArgument``."""
     if pattern == text:
         return True
     import re
@@ -54,11 +55,11 @@ def _matches(pattern: str, text: str) -> bool:
 
 
 def _id(item: Summary, value: str) -> bool:
-    return item.id.startswith(value.lower()) or _matches(value, item.id)
+    return item.id.startswith(value.lower()) or matches(value, item.id)
 
 
 def _name(item: Summary, value: str) -> bool:
-    return any(_matches(value.strip("/"), name) for name in item.names)
+    return any(matches(value.strip("/"), name) for name in item.names)
 
 
 def _label(_runtime: Runtime, values: list[str]) -> Predicate:
@@ -166,7 +167,7 @@ def _until(_runtime: Runtime, values: list[str]) -> Predicate:
 
 
 def _command(item: Summary, value: str) -> bool:
-    return bool(item.command) and _matches(value, item.command[0])
+    return bool(item.command) and matches(value, item.command[0])
 
 
 def _start_on_boot(runtime: Runtime, values: list[str]) -> Predicate:

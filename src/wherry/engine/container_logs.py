@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from wherry.engine.runtime import Runtime
     from wherry.logs.line import LogStream
+    from wherry.model.container import ContainerConfig, ContainerState
 
 
 class LogLine(Record):
@@ -57,13 +58,30 @@ def open_logs(
 
 
 def running(runtime: Runtime, identity: str) -> bool:
-    """May more lines come? False as soon as the process is gone."""
+    """May more lines come? False as soon as the process is gone, unless the restart policy starts it again."""
     from wherry.errors import NoSuchContainer
     from wherry.model.status import ALIVE
     from wherry.sys.processes import is_alive
 
     try:
         state = runtime.state.container_state(identity)
+        if state.status in ALIVE and is_alive(state.conmon_pid, state.conmon_start):
+            return True
+        return _starts_again(runtime.state.container_config(identity), state)
     except NoSuchContainer:
         return False
-    return state.status in ALIVE and is_alive(state.conmon_pid, state.conmon_start)
+
+
+def _starts_again(config: ContainerConfig, state: ContainerState) -> bool:
+    """Is the container being started, or will its restart policy do that?"""
+    from wherry.model.status import EXITED, STOPPED
+    from wherry.sys.processes import is_alive
+
+    if state.restart_policy_match or (state.owner_pid and is_alive(state.owner_pid, state.owner_start)):
+        return True
+    policy = config.restart_policy
+    if state.status == EXITED or state.stopped_by_user or policy not in ("always", "unless-stopped", "on-failure"):
+        return False
+    if policy != "on-failure" or state.status != STOPPED:
+        return True         # or its end is not recorded yet: the exit command is about to
+    return state.exit_code != 0 and (config.restart_retries <= 0 or state.restart_count < config.restart_retries)

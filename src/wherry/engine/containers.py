@@ -78,6 +78,14 @@ class ContainerCollection:
         identity = state.container_id(text, self._runtime.settings.options.namespace)
         return Container(self._runtime, state.container_config(identity))
 
+    def evict(self, text: str) -> str:
+        """Get rid of a container that cannot be removed any more; returns its id. Raises ``NoSuchContainer``."""
+        from wherry.engine.evict import evict
+
+        identity = self._runtime.state.container_id(text, self._runtime.settings.options.namespace)
+        evict(self._runtime, identity)
+        return identity
+
     def exists(self, text: str) -> bool:
         return self._runtime.state.has_container(text)
 

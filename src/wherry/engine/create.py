@@ -10,12 +10,16 @@ from wherry.errors import AlreadyExists, InvalidArgument, NameInUse, NoSuchConta
 from wherry.model.container import ContainerConfig, ContainerState
 from wherry.model.ids import check_name, generate_id
 from wherry.model.names import random_name
+from wherry.model.record import EMPTY
 from wherry.model.timestamps import now
 from wherry.sys import log
 from wherry.sys.files import make_dirs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
     from wherry.engine.runtime import Runtime
     from wherry.registry.progress import Reporter
     from wherry.spec.container_spec import ContainerSpec
@@ -23,13 +27,21 @@ if TYPE_CHECKING:
     from wherry.storage.records import ImageRecord
 
 
-def create(runtime: Runtime, spec: ContainerSpec, reporter: Reporter | None = None) -> ContainerConfig:
-    """Create the container *spec* asks for and return its configuration.
+def create(
+    runtime: Runtime, spec: ContainerSpec, reporter: Reporter | None = None, fields: Mapping[str, Any] = EMPTY
+) -> ContainerConfig:
+    """Create the container *spec* asks for and return its configuration; *fields* of it are set as they are.
 
     Pulls the image if the policy says so, before any lock is taken.  Raises in Podman's words and leaves nothing behind
     when it fails.
     """
-    _refuse_unsupported(spec)
+    refuse_unsupported(spec)
+    if spec.pod or spec.pod_id_file:
+        from wherry.engine.pod_members import create_member
+
+        return create_member(runtime, spec, reporter)
+    if spec.init_container and not fields:
+        raise InvalidArgument("must specify pod value with init-ctr")
     image = None if spec.rootfs else image_facts(runtime, spec, reporter)
     if spec.replace_existing:
         _replace(runtime, spec)
@@ -37,19 +49,34 @@ def create(runtime: Runtime, spec: ContainerSpec, reporter: Reporter | None = No
     if spec.name:
         _check_free(runtime, name)
     _check_cid_file(spec)
-    config = _resolve(runtime, spec, image, name)
-    try:
-        _store(runtime, config)
-    except NameInUse as error:
-        if not intents.free_name(runtime, name):
-            raise _taken(runtime, name, error) from None
-        _store(runtime, config)
+    config = resolve_config(runtime, spec, image, name)
+    if fields:
+        config = config.replace(**fields)
+    add(runtime, config)
     if config.cid_file:
         _write_cid_file(runtime, config)
     return config
 
 
-def _refuse_unsupported(spec: ContainerSpec) -> None:
+def _nothing() -> None:
+    """What a container that is no pod's infra container brings with it."""
+
+
+def add(runtime: Runtime, config: ContainerConfig, also: Callable[[], None] = _nothing) -> None:
+    """Put a complete configuration into the store and the database. Raises ``NameInUse``; nothing is left then.
+
+    *also* runs in the transaction that adds the container, before it.
+    """
+    try:
+        _store(runtime, config, also)
+    except NameInUse as error:
+        if not intents.free_name(runtime, config.name):
+            raise _taken(runtime, config.name, error) from None
+        _store(runtime, config, also)
+
+
+def refuse_unsupported(spec: ContainerSpec) -> None:
+    """Raises ``Unsupported`` for what parses and cannot be done yet."""
     from wherry.spec.unsupported import unsupported
 
     for flag, reason in unsupported(spec):
@@ -159,7 +186,8 @@ def _taken(runtime: Runtime, name: str, error: NameInUse) -> NameInUse:
     return error
 
 
-def _resolve(runtime: Runtime, spec: ContainerSpec, image: ImageFacts | None, name: str) -> ContainerConfig:
+def resolve_config(runtime: Runtime, spec: ContainerSpec, image: ImageFacts | None, name: str) -> ContainerConfig:
+    """The complete configuration, its warnings logged."""
     from wherry.engine.host import EngineLookup, host_facts
     from wherry.spec.resolve import resolve
 
@@ -195,21 +223,33 @@ def _placed(runtime: Runtime, config: ContainerConfig) -> ContainerConfig:
         "volatile": config.auto_remove,
         "exit_command": exit_command(runtime, config.id),
     }
-    return config.replace(**changes)
+    if config.named_volumes:
+        changes["named_volumes"] = volumes.named(config.named_volumes)
+    config = config.replace(**changes)
+    if config.secrets or config.env_secrets:
+        from wherry.engine.secret_mounts import looked_up
+
+        config = looked_up(runtime, config)
+    return config
 
 
-def _store(runtime: Runtime, config: ContainerConfig) -> None:
+def _store(runtime: Runtime, config: ContainerConfig, also: Callable[[], None]) -> None:
     from wherry.engine.locked import container_event
 
     state = runtime.state
     with intents.Creating(runtime, config) as creating:
         try:
             _make_storage(runtime, config)
+            if config.secrets:
+                from wherry.engine.secret_mounts import copy_in
+
+                copy_in(runtime, config)
             if config.named_volumes:
                 volumes.ensure(runtime, config)
         except OSError as error:
             raise from_os_error(error, "creating container storage") from None
         with state.transaction():
+            also()
             state.add_container(config, ContainerState(), container_event(config, "create"))
             state.clear_intent(creating.number)
     runtime.publish()

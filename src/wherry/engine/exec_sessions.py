@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from wherry.errors import NotFound
-from wherry.model.timestamps import now_ns
+from wherry.model.exec_session import RUNNING, STOPPED
+from wherry.model.status import ALIVE
+from wherry.model.timestamps import SECOND, now_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wherry.engine.runtime import Runtime
+    from wherry.model.event import Event
     from wherry.model.exec_session import ExecSession
 
+#: How long (ns) a session made by itself is kept after its end, for its exit code to be asked for.
+KEPT = 300 * SECOND
 #: Exit code of an exec session whose monitor was killed before it could tell.
 LOST_EXIT_CODE = 255
 
@@ -20,13 +25,16 @@ def directory_of(runtime: Runtime, session: str) -> str:
 
 
 def forget_dead(runtime: Runtime, container: str, *, ended: bool = False) -> None:
-    """Forget the sessions of *container* that nobody will finish.
+    """Forget the sessions of *container* that nobody will finish, and those that were kept long enough.
 
     With *ended* the container does not run any more, and only those are left that have somebody to finish them.
     """
     for session in dead(runtime, container, ended=ended):
         try:
-            forget(runtime, session)
+            if session.kept and not ended:
+                settle(runtime, session)
+            else:
+                forget(runtime, session)
         except NotFound:
             continue
 
@@ -39,26 +47,69 @@ def dead(runtime: Runtime, container: str, *, ended: bool = False) -> list[ExecS
             session = runtime.state.exec_session(identity)
         except NotFound:
             continue
-        if not _is_looked_after(runtime, session, ended):
+        if session.state != RUNNING:
+            if ended or _is_stale(session):
+                found.append(session)
+        elif not _is_looked_after(runtime, session, ended):
             found.append(session)
     return found
 
 
 def forget(runtime: Runtime, session: ExecSession) -> None:
     """Remove what is kept of the session, with the event that tells of its end. Raises ``NoSuchExecSession``."""
-    from wherry.engine.locked import container_event
-    from wherry.oci.exits import read_exit
     from wherry.sys.files import remove_tree
 
-    directory = directory_of(runtime, session.id)
-    seen = read_exit(f"{directory}/exit", session.container_id)
-    event = container_event(
-        runtime.state.container_config(session.container_id), "exec_died",
-        exit_code=LOST_EXIT_CODE if seen is None else seen.code,
-    )
-    runtime.state.remove_exec(session.id, event.replace(time_ns=now_ns() if seen is None else seen.time_ns))
-    remove_tree(directory)
+    if session.state == RUNNING:
+        code, moment = _end_of(runtime, session)
+        runtime.state.remove_exec(session.id, _died(runtime, session, code, moment))
+    else:
+        runtime.state.remove_exec(session.id)
+    remove_tree(directory_of(runtime, session.id))
     runtime.publish()
+
+
+def settle(runtime: Runtime, session: ExecSession, code: int | None = None) -> None:
+    """A session's command has ended, with *code* if the caller knows: a kept one is stopped now, another forgotten.
+
+    None is kept beyond the end of its container.  Raises ``NoSuchExecSession``.
+    """
+    from wherry.sys.files import remove_tree
+
+    state = runtime.state
+    if not session.kept or state.container_state(session.container_id).status not in ALIVE:
+        forget(runtime, session)
+        return
+    found, moment = (code, now_ns()) if code is not None else _end_of(runtime, session)
+    with state.transaction():
+        session = state.exec_session(session.id)
+        if session.state == RUNNING:
+            session.state, session.exit_code, session.finished_ns = STOPPED, found, moment
+            session.pid = session.pid_start = session.owner_pid = session.owner_start = 0
+            state.save_exec(session, _died(runtime, session, found, moment))
+    if session.state != RUNNING and session.finished_ns < now_ns() - KEPT:
+        state.remove_exec(session.id)
+    remove_tree(directory_of(runtime, session.id))
+    runtime.publish()
+
+
+def _end_of(runtime: Runtime, session: ExecSession) -> tuple[int, int]:
+    """Exit code and time (ns) from the session's exit file, or that it is not known."""
+    from wherry.oci.exits import read_exit
+
+    seen = read_exit(f"{directory_of(runtime, session.id)}/exit", session.container_id)
+    return (LOST_EXIT_CODE, now_ns()) if seen is None else (seen.code, seen.time_ns)
+
+
+def _died(runtime: Runtime, session: ExecSession, code: int, moment: int) -> Event:
+    from wherry.engine.locked import container_event
+
+    config = runtime.state.container_config(session.container_id)
+    return container_event(config, "exec_died", exit_code=code).replace(time_ns=moment)
+
+
+def _is_stale(session: ExecSession) -> bool:
+    """Did a kept session end so long ago that nobody will ask for it?"""
+    return session.state == STOPPED and session.finished_ns < now_ns() - KEPT
 
 
 def _is_looked_after(runtime: Runtime, session: ExecSession, ended: bool) -> bool:

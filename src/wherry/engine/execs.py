@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 
 from wherry.engine.exec_sessions import LOST_EXIT_CODE, directory_of, forget_dead
-from wherry.errors import NotFound, StateError, TimedOut
+from wherry.errors import ExecStateError, NotFound, StateError, TimedOut, WherryError
 from wherry.model import exec_session as sessions
 from wherry.model import status
 from wherry.model.exec_session import ExecConfig, ExecSession
 from wherry.model.ids import generate_id
 from wherry.model.record import Record
+from wherry.model.timestamps import now_ns
 from wherry.oci import exec as oci_exec
 from wherry.sys.processes import start_time
 
@@ -53,6 +54,14 @@ class RunningExec:
         from wherry.sys.files import remove_tree
 
         self.started.close()
+        if self.session.kept:
+            from wherry.engine.exec_sessions import settle
+
+            try:
+                settle(self._runtime, self.session, code)
+            except NotFound:
+                pass
+            return
         try:
             self._runtime.state.remove_exec(self.session.id, self._event("exec_died", exit_code=code))
             self._runtime.publish()
@@ -75,6 +84,7 @@ def start(
     Raises ``StateError`` if the container does not run and ``RuntimeFailed`` and its kin if the command cannot be run;
     no session stays then.
     """
+    runtime.warm_up()
     with runtime.lock(identity) as held:
         if held.state.status != status.RUNNING:
             raise StateError("can only create exec sessions on running containers: container state improper")
@@ -83,41 +93,112 @@ def start(
             id=session or generate_id(), container_id=identity, state=sessions.RUNNING, config=config,
             owner_pid=os.getpid(), owner_start=start_time(os.getpid()),
         )
-        process = process_spec(held, config)
-        event = held.event
-        runtime.state.add_exec(record, event("exec"))
-        oci = runtime.oci_runtime(held.state.runtime)
-        name = held.name
-    launch = oci_exec.ExecLaunch(
-        session=record.id,
-        container=identity,
-        name=name,
-        directory=directory_of(runtime, record.id),
-        process=process,
-        attach=attach,
-        stdin=config.attach_stdin,
-        size=size,
-        exit_command=config.exit_command,
-        exit_delay=config.exit_command_delay,
-        preserve_fds=config.preserve_fds,
-        env=_environment(),
-    )
+        prepared = _Prepared(held, record, attach, size)
+        runtime.state.add_exec(record, held.event("exec"))
     try:
-        started = oci_exec.start(runtime.conmon_path, oci, launch)
-    except BaseException:
+        return prepared.begin()
+    finally:
+        runtime.cool_down()
+
+
+def start_created(
+    runtime: Runtime, container: str, session: str, *, attach: bool = True, size: tuple[int, int] | None = None
+) -> RunningExec:
+    """Start a session that was made before. Raises as :func:`start` does, and ``ExecStateError``."""
+    with runtime.lock(container) as held:
+        if held.state.status != status.RUNNING:
+            raise StateError("can only start exec sessions when their container is running: container state improper")
+        record = runtime.state.exec_session(session)
+        if record.state != sessions.CREATED:
+            raise ExecStateError(
+                f'can only start created exec sessions, while container {container} session {session} state is '
+                f'"{record.state}"'
+            )
+        prepared = _Prepared(held, record, attach, size)
+        record.state = sessions.RUNNING
+        record.owner_pid, record.owner_start = os.getpid(), start_time(os.getpid())
+        runtime.state.save_exec(record, held.event("exec"))
+    return prepared.begin()
+
+
+class _Prepared:
+    """What starting a session needs, gathered while the container is locked; it is started without the lock."""
+
+    def __init__(
+        self, held: LockedContainer, record: ExecSession, attach: bool, size: tuple[int, int] | None
+    ) -> None:
+        runtime, config = held.runtime, record.config
+        self._runtime = runtime
+        self._record = record
+        self._event = held.event
+        self._oci = runtime.oci_runtime(held.state.runtime)
+        self._launch = oci_exec.ExecLaunch(
+            session=record.id,
+            container=held.id,
+            name=held.name,
+            directory=directory_of(runtime, record.id),
+            process=process_spec(held, config),
+            attach=attach,
+            stdin=config.attach_stdin,
+            size=size,
+            exit_command=config.exit_command,
+            exit_delay=config.exit_command_delay,
+            preserve_fds=max((config.preserve_fds, *(number - 2 for number in config.preserve_fd))),
+            env=_environment(runtime),
+        )
+        #: Numbers below the highest one to hand on that are not to be.
+        self._gaps = [
+            number for number in range(3 + config.preserve_fds, 3 + self._launch.preserve_fds)
+            if number not in config.preserve_fd
+        ]
+
+    def begin(self) -> RunningExec:
+        """Run the command of the session, which is recorded as running. If that fails a kept one is stopped, another
+        forgotten.
+        """
+        runtime, record = self._runtime, self._record
+        nothing = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC) if self._gaps else -1
         try:
+            launch = self._launch.replace(fds=dict.fromkeys(self._gaps, nothing))
+            started = oci_exec.start(runtime.conmon_path, self._oci, launch)
+        except BaseException as error:
+            _not_begun(runtime, record, error)
+            raise
+        finally:
+            if nothing >= 0:
+                os.close(nothing)
+        if record.kept:
+            _note_process(runtime, record, started)
+        runtime.publish()
+        return RunningExec(runtime, self._event, record, started)
+
+
+def _note_process(runtime: Runtime, record: ExecSession, started: ExecStarted) -> None:
+    """Store the process of a kept session, unless it has ended by now and that is stored already."""
+    with runtime.state.transaction():
+        stored = runtime.state.exec_session(record.id)
+        if stored.state == sessions.RUNNING:
+            stored.pid, stored.pid_start = started.pid, started.pid_start
+            runtime.state.save_exec(stored)
+
+
+def _not_begun(runtime: Runtime, record: ExecSession, error: BaseException) -> None:
+    try:
+        if record.kept:
+            record.state = sessions.STOPPED
+            record.exit_code = error.exit_code if isinstance(error, WherryError) else LOST_EXIT_CODE
+            record.finished_ns = now_ns()
+            runtime.state.save_exec(record)
+        else:
             runtime.state.remove_exec(record.id)
-        except NotFound:
-            pass
-        raise
-    runtime.publish()
-    return RunningExec(runtime, event, record, started)
+    except NotFound:
+        pass        # it went with its container
 
 
-def _environment() -> list[str]:
+def _environment(runtime: Runtime) -> list[str]:
     from wherry.engine.exit_command import environment
 
-    return environment()
+    return environment(runtime)
 
 
 def process_spec(held: LockedContainer, config: ExecConfig) -> dict[str, Any]:
@@ -202,11 +283,16 @@ def _rlimits(held: LockedContainer) -> list[dict[str, Any]]:
 
 def run_attached(runtime: Runtime, identity: str, config: ExecConfig, streams: Streams) -> int | str:
     """Run *config* with the caller's descriptors connected; the exit code, or "detached" after the detach keys."""
-    from wherry.engine.foreground import DETACHED
     from wherry.sys import terminal
 
     size = terminal.size(streams.stdin) if config.terminal and streams.terminal else None
-    running = start(runtime, identity, config, size=size)
+    return drive(start(runtime, identity, config, size=size), streams)
+
+
+def drive(running: RunningExec, streams: Streams) -> int | str:
+    """Connect the caller's descriptors to a session just started, to its end or the detach keys."""
+    from wherry.engine.foreground import DETACHED
+
     attachment = running.started.attachment
     if attachment is not None:
         how = attachment.run(
@@ -230,16 +316,20 @@ def run_captured(
 
     running = start(runtime, identity, config)
     started = running.started
-    attachment = started.attachment
-    out = err = b""
     with Deadline(timeout, lambda: send_to_process(started.pid, started.pid_start, 9)) as deadline:
-        if attachment is not None:
-            out, err = attachment.collect(input if input is not None else b"")
-        code = running.finish()
+        result = collect(running, input)
     if deadline.passed:
         raise TimedOut(f"exec session in container {identity} did not end within {timeout:g} seconds and was killed")
+    return result
+
+
+def collect(running: RunningExec, input: bytes | None) -> ExecResult:
+    """Feed a session just started *input* and collect what it writes until it ends."""
+    out = err = b""
+    if running.started.attachment is not None:
+        out, err = running.started.attachment.collect(input if input is not None else b"")
     return ExecResult(
-        exit_code=code,
+        exit_code=running.finish(),
         stdout=out.decode(errors="surrogateescape"),
         stderr=err.decode(errors="surrogateescape"),
     )
@@ -247,22 +337,27 @@ def run_captured(
 
 def run_detached(runtime: Runtime, identity: str, config: ExecConfig) -> str:
     """Start *config* and leave it running; returns the session's id. The exit command forgets it at its end."""
-    from wherry.engine.exit_command import global_words
-    from wherry.sys.program import command
-
     session = generate_id()
-    words = [*command(), *global_words(runtime), "container", "cleanup", "--exec", session, identity]
-    running = start(runtime, identity, config.replace(exit_command=words), session=session, attach=False)
+    config = config.replace(exit_command=exit_words(runtime, identity, session))
+    running = start(runtime, identity, config, session=session, attach=False)
     running.started.close()
     return session
 
 
+def exit_words(runtime: Runtime, identity: str, session: str) -> list[str]:
+    """The command conmon runs when the session has ended."""
+    from wherry.engine.exit_command import global_words
+    from wherry.sys.program import command
+
+    return [*command(), *global_words(runtime), "container", "cleanup", "--exec", session, identity]
+
+
 def finish(runtime: Runtime, identity: str, session: str) -> None:
     """The exit command of a detached session: remember its exit in an event and forget it."""
-    from wherry.engine.exec_sessions import forget
+    from wherry.engine.exec_sessions import settle
     from wherry.sys.files import remove_tree
 
     try:
-        forget(runtime, runtime.state.exec_session(session))
+        settle(runtime, runtime.state.exec_session(session))
     except NotFound:
         remove_tree(directory_of(runtime, session))

@@ -18,6 +18,7 @@ _TEXTS = (
     ("--cgroup-manager", "cgroup_manager"),
     ("--events-backend", "events_backend"),
     ("--network-config-dir", "network_config_dir"),
+    ("--network-backend", "network_backend"),
     ("--tmpdir", "tmpdir"),
     ("--volumepath", "volumepath"),
     ("--namespace", "namespace"),
@@ -29,6 +30,7 @@ ENVIRONMENT = (
     "PATH", "HOME", "USER", "TMPDIR", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_CACHE_HOME",
     "DBUS_SESSION_BUS_ADDRESS", "CONTAINERS_CONF", "CONTAINERS_CONF_OVERRIDE", "CONTAINERS_STORAGE_CONF",
     "CONTAINERS_REGISTRIES_CONF", "CONTAINERS_HELPER_BINARY_DIR", "STORAGE_DRIVER", "STORAGE_OPTS",
+    "WHERRY_NETWORK_BACKEND",
 )
 
 
@@ -52,11 +54,11 @@ def global_words(runtime: Runtime) -> list[str]:
     return words
 
 
-def environment() -> list[str]:
+def environment(runtime: Runtime) -> list[str]:
     """``NAME=value`` of what is handed on."""
     from wherry.config.environment import environ
 
-    have = environ()
+    have = {**environ(), **runtime.environment_changes}
     words = [f"{name}={have[name]}" for name in ENVIRONMENT if name in have]
     if "PATH" not in have:
         words.append("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")

@@ -5,15 +5,18 @@ from __future__ import annotations
 import time
 
 from wherry.engine.cleanup import cleanup
-from wherry.engine.owner import wait_for_owners
+from wherry.engine.owner import is_owned, wait_for_owners
 from wherry.errors import NoSuchContainer
 from wherry.model import status
+from wherry.model.timestamps import SECOND, now_ns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wherry.engine.locked import LockedContainer
     from wherry.engine.runtime import Runtime
 
+#: How long (ns) the exit code of a removed container is remembered, as in libpod.
+KEPT = 300 * SECOND
 #: Seconds before the nth automatic restart: 0.1, 0.2, 0.4 ... up to a minute, as Docker does.
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 60.0
@@ -23,16 +26,37 @@ STEADY = 10.0
 
 def finish(runtime: Runtime, identity: str) -> None:
     """The exit command's work (``wherry container cleanup``): wait for owners, then do what is left to do."""
-    wait_for_owners(runtime, identity)
-    if not runtime.state.has_container(identity):
-        return
+    runtime.state.prune_exit_codes(now_ns() - KEPT)
     try:
-        with runtime.lock(identity) as held:
-            delay = after_exit(held)
+        delay, pod = _finish(runtime, identity)
+        if pod:
+            _tell_pods(runtime, pod)
         if delay is not None:
             restart_after(runtime, identity, delay)
     except NoSuchContainer:
-        return
+        _tell_pods(runtime)
+
+
+def _finish(runtime: Runtime, identity: str) -> tuple[float | None, str]:
+    """Delay before a restart, or None; and the pod that lost a member for good. Raises ``NoSuchContainer``."""
+    while True:
+        wait_for_owners(runtime, identity)
+        if not runtime.state.has_container(identity):
+            raise NoSuchContainer(identity)
+        with runtime.lock(identity) as held:
+            # Somebody may own the end of a later life by now; with the lock held no other can begin to.
+            if is_owned(runtime, identity):
+                continue
+            delay = after_exit(held)
+            return delay, "" if delay is not None or held.config.is_infra else held.config.pod
+
+
+def _tell_pods(runtime: Runtime, pod: str = "") -> None:
+    """A member of *pod* (or of any: it is gone already) has ended."""
+    for identity in [pod] if pod else [row.id for row in runtime.state.pod_rows()]:
+        from wherry.engine.pod_verbs import after_exit as after_member_exit
+
+        after_member_exit(runtime, identity)
 
 
 def after_exit(held: LockedContainer) -> float | None:
@@ -67,7 +91,7 @@ def should_restart(held: LockedContainer) -> bool:
 
 
 def _delay(held: LockedContainer) -> float:
-    from wherry.model.timestamps import SECOND, parse_ns
+    from wherry.model.timestamps import parse_ns
 
     state = held.state
     ran = (parse_ns(state.finished_time) - parse_ns(state.started_time)) / SECOND

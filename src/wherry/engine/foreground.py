@@ -73,6 +73,7 @@ def run_captured(
     """Create and run a container, collecting its output; see ``ContainerCollection.run``."""
     from wherry.engine.create import create
 
+    runtime.warm_up()
     config = create(runtime, spec)
     output: list[bytes] = [b"", b""]
     process: list[int] = [0, 0]

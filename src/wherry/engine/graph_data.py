@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from wherry.errors import NotFound
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wherry.engine.runtime import Runtime
@@ -25,8 +27,11 @@ def layer_data(runtime: Runtime, layer: str) -> dict[str, str]:
 
 
 def container_data(runtime: Runtime, identity: str) -> dict[str, str]:
-    """The same for a container's read-write layer."""
-    return layer_data(runtime, runtime.store.container(identity).layer)
+    """The same for a container's read-write layer; empty when it is gone (being removed, or lost)."""
+    try:
+        return layer_data(runtime, runtime.store.container(identity).layer)
+    except NotFound:
+        return {}
 
 
 def driver_status(runtime: Runtime) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wherry.engine import image_lookup
+from wherry.errors import NotFound
 from wherry.model import reference as references
 from wherry.model.event import Event
 from wherry.model.timestamps import now_ns
@@ -11,8 +11,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from wherry.archive.diff import Change
+    from wherry.engine.image_history import HistoryEntry, TreeLayer
     from wherry.engine.runtime import Runtime
     from wherry.storage.records import ImageRecord
+
+
+class NoSuchTag(NotFound):
+    cause = "tag not known"
 
 
 class Image:
@@ -59,6 +65,44 @@ class Image:
 
         return inspect(self._runtime, self._record)
 
+    def history(self) -> list[HistoryEntry]:
+        """What the image was made by, newest first."""
+        from wherry.engine.image_history import history
+
+        return history(self._runtime, self._record)
+
+    def tree(self, *, what_requires: bool = False) -> list[TreeLayer]:
+        """Its layers, base first; with *what_requires* the top layer and, nested, all that is built on it."""
+        from wherry.engine.image_history import tree
+
+        return tree(self._runtime, self._record, what_requires=what_requires)
+
+    def diff(self, other: str = "") -> list[Change]:
+        """What its top layer changes, or what leads from the image *other* to this one."""
+        from wherry.engine.changed import diff
+
+        return diff(self._runtime, self.id, other, kind="image")
+
+    def push(self, destination: str = "", **options: Any) -> str:
+        """Push it (see :meth:`ImageCollection.push`); returns the digest of the manifest."""
+        return self._runtime.images.push(self.found_as, destination, **options)
+
+    def save(self, path: str, **options: Any) -> None:
+        """Write it to an archive (see :meth:`ImageCollection.save`)."""
+        self._runtime.images.save(self.found_as, path, **options)
+
+    def mount(self) -> str:
+        """Mount it read-only, or count one more user of the mount; returns where."""
+        path = self._runtime.store.mount_image(self.id)
+        self._emit("mount", self.id)
+        return path
+
+    def unmount(self, *, force: bool = False) -> bool:
+        """Count one user of the mount less, or all with *force*; True when it was really unmounted."""
+        gone = self._runtime.store.unmount_image(self.id, force=force)
+        self._emit("unmount", self.id)
+        return gone
+
     def tag(self, *names: str) -> None:
         """Give the image further names; a name without registry becomes ``localhost/NAME``."""
         full = [full_name(name) for name in names]
@@ -68,7 +112,10 @@ class Image:
 
     def untag(self, *names: str) -> None:
         """Take names away (all of them when none is given)."""
-        gone = [image_lookup.find(self._runtime.store, name)[1] for name in names] or self.names
+        gone = [full_name(name) for name in names] or self.names
+        for name in gone:
+            if name not in self._record.names:
+                raise NoSuchTag(name)
         self._runtime.store.remove_names(self.id, gone)
         self._emit("untag", *gone)
         self.reload()

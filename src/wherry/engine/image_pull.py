@@ -47,6 +47,7 @@ class PullOptions(Record):
     retry: int | None = None
     retry_delay: float | None = None    # seconds
     all_tags: bool = False
+    signature_policy: str = ""          # a file used instead of the host's policy.json
 
 
 def check_policy(text: str) -> str:
@@ -117,6 +118,7 @@ def _pull_one(
     reporter: Reporter,
     newer_than: ImageRecord | None,
 ) -> ImageRecord:
+    from wherry.engine.image_trust import check_pull
     from wherry.registry.pull import open_image
 
     wanted = candidate.with_default_tag()
@@ -133,12 +135,14 @@ def _pull_one(
         retry=options.retry,
         retry_delay=options.retry_delay,
         is_layer_present=_presence(runtime),
+        blob_dir=runtime.settings.state_dir + "/blobs",
     )
     try:
         if newer_than is not None and source.manifest_digest in newer_than.digests():
             return newer_than
         name = str(wanted.without_tag_if_digested())
-        image = store_image(runtime, source, [name], reporter)
+        signatures = check_pull(source, wanted.without_tag_if_digested(), policy=options.signature_policy)
+        image = store_image(runtime, source, [name], reporter, signatures)
     finally:
         source.close()
     runtime.state.add_events(_image_event("pull", image.id, text_name(wanted)))
@@ -174,7 +178,9 @@ def _presence(runtime: Runtime) -> Callable[[int, Sequence[str]], bool]:
     return present
 
 
-def store_image(runtime: Runtime, source: ImageSource, names: Sequence[str], reporter: Reporter) -> ImageRecord:
+def store_image(
+    runtime: Runtime, source: ImageSource, names: Sequence[str], reporter: Reporter, signatures: Sequence[bytes] = ()
+) -> ImageRecord:
     """Copy every layer and the image record of *source* into the store; nothing stays if any of it fails."""
     store = runtime.store
     reporter.message("Getting image source signatures")
@@ -201,8 +207,10 @@ def store_image(runtime: Runtime, source: ImageSource, names: Sequence[str], rep
             manifest_list=source.manifest_list,
             layer=parent,
             names=names,
+            signatures=signatures,
         )
         undo.commit()
+    source.finished()
     return image
 
 
@@ -212,12 +220,14 @@ def _image_event(what: str, image_id: str, name: str, error: str = "") -> Event:
 
 def load(runtime: Runtime, path: str, reporter: Reporter) -> list[str]:
     """Load every image of the archive or directory at *path*; returns the names (ids of nameless images)."""
+    from wherry.engine.image_trust import check_file
     from wherry.registry.archives import open_archive
 
     loaded: list[str] = []
     sources = open_archive(path, runtime.settings)
     try:
         for source in sources:
+            check_file(source.reference.partition(":")[0], path)
             names = [str(references.normalize(name, default_domain="localhost")) for name in source.names]
             image = store_image(runtime, source, names, reporter)
             runtime.state.add_events(_image_event("loadfromarchive", image.id, path))

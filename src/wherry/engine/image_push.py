@@ -43,9 +43,6 @@ class PushOptions(Record):
     retry: int | None = None
     retry_delay: float | None = None    # seconds
     remove_signatures: bool = False
-    sign_by: str = ""               # a GPG key
-    sign_key: str = ""              # path of a sigstore private key
-    sign_passphrase_file: str = ""
 
 
 def push(runtime: Runtime, text: str, target: str, options: PushOptions, reporter: Reporter) -> Copied:
@@ -85,14 +82,10 @@ def copy(
     cache = BlobCache(cache_path(runtime))
     copied = copy_image(
         source, destination, how, spool_parent=spool_directory(runtime.settings), reporter=reporter,
-        known=_known_forms(source, cache, registry), sign=_signer(runtime, destination, options),
+        known=_known_forms(source, cache, registry),
     )
     if isinstance(destination, RegistryDestination):
         remember(cache, destination.domain, destination.repository, copied.layers)
-        if options.sign_key:
-            from wherry.engine.sigstore_sign import attach
-
-            attach(runtime, destination, copied, options)
     return copied
 
 
@@ -136,16 +129,6 @@ def _known_forms(
         return found + cache.forms(layer.digest, registry)
 
     return known
-
-
-def _signer(
-    runtime: Runtime, destination: ImageDestination, options: PushOptions
-) -> Callable[[bytes, str], Sequence[bytes]] | None:
-    if not options.sign_by:
-        return None
-    from wherry.engine.gpg_sign import signer
-
-    return signer(runtime, destination, options.sign_by, options.sign_passphrase_file)
 
 
 def copy_options(runtime: Runtime, options: PushOptions) -> CopyOptions:

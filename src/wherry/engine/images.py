@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from typing import Any
 
+    from wherry.engine.image_prune import Pruned
     from wherry.engine.runtime import Runtime
     from wherry.registry.progress import Reporter
     from wherry.storage.records import ImageRecord
@@ -143,6 +144,34 @@ class ImageCollection:
             platform=(os, architecture, variant),
         )
         return Image(self._runtime, record, name)
+
+    def prune(
+        self, *, all: bool = False, external: bool = False, filters: Mapping[str, Sequence[str]] | None = None
+    ) -> List[Pruned]:
+        """Remove nameless images (with *all* every image) that no container of any engine uses.
+
+        *external* removes other engines' unmounted containers first.  Returns what is gone: ``id`` and ``size``.
+        """
+        from wherry.engine.image_prune import prune
+
+        return prune(self._runtime, all=all, external=external, filters=filters or {})
+
+    def mounted(self) -> List[tuple[Image, str]]:
+        """Images that are mounted, each with where."""
+        mounts = self._runtime.store.mounted()
+        return [
+            (Image(self._runtime, record), mounts[record.layer].path)
+            for record in self._runtime.store.images() if record.layer in mounts
+        ]
+
+    def search(self, term: str, **options: Any) -> List[Any]:
+        """Look for repositories (or with ``list_tags=True`` for the tags of one) on a registry.
+
+        *options* are the fields of :class:`~wherry.engine.search.SearchOptions`.
+        """
+        from wherry.engine.search import SearchOptions, search
+
+        return search(self._runtime, term, SearchOptions(**options))
 
     def remove(self, text: str, *, force: bool = False) -> List[str]:
         """Remove an image, or one of its names if it has more. Returns ``Untagged:``/``Deleted:`` lines.

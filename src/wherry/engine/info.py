@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 #: Optional programs -> what it costs not to have them.
 OPTIONAL = {
-    "netavark": "bridge networks cannot be set up (--network none, host and container: work)",
+    "netavark": "bridge networks depend on nft (--network none, host and container: work always)",
     "aardvark-dns": "containers cannot be found by name on user-defined networks",
     "catatonit": "--init cannot be used",
     "runc": "hosts whose cgroup layout crun refuses cannot run containers",
@@ -27,7 +27,7 @@ OPTIONAL = {
     "newuidmap": "unprivileged users have one user id in their containers",
     "fuse-overlayfs": "unprivileged users on old kernels get the slow vfs storage driver",
     "criu": "containers cannot be checkpointed",
-    "nft": "netavark versions that drive nftables cannot be used",
+    "nft": "bridge networks are set up by netavark, more slowly",
 }
 
 
@@ -41,7 +41,7 @@ def info(runtime: Runtime) -> dict[str, Any]:
         "registries": _registries(runtime),
         "plugins": {
             "volume": ["local"],
-            "network": ["bridge"],
+            "network": ["bridge", "macvlan", "ipvlan"],
             "log": ["k8s-file", "none", "passthrough", "journald"],
             "authorization": None,
         },
@@ -77,10 +77,10 @@ def _host(runtime: Runtime) -> dict[str, Any]:
         "memFree": memory.get("MemFree", 0),
         "memTotal": memory.get("MemTotal", 0),
         "missing": _missing(runtime),
-        "networkBackend": settings.network.network_backend or "netavark",
+        "networkBackend": runtime.networking.driver.name,
         "networkBackendInfo": {
-            "backend": settings.network.network_backend or "netavark",
-            **_tool(runtime, "netavark"),
+            "backend": runtime.networking.driver.name,
+            **_tool(runtime, "nft" if runtime.networking.driver.name == "native" else "netavark"),
             "dns": _tool(runtime, "aardvark-dns"),
         },
         "ociRuntime": _oci_runtime(runtime),

@@ -1,4 +1,4 @@
-"""Creations and volume removals that were begun: what is undone or finished when their process was killed.
+"""Creations, renames and volume removals that were begun: what is undone or finished when their process was killed.
 
 A creation is noted before its first side effect and struck out in the transaction that adds the container.  While it
 goes on its process holds the container's lock, so a noted creation whose lock is free is an abandoned one.
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from wherry.state.outbox import Intent
 
 CREATE = "create"
+#: The store's name of a container may differ from the database's (:mod:`wherry.engine.rename`).
+RENAME = "rename"
 
 
 class Creating:
@@ -81,7 +83,7 @@ def undo_creation(runtime: Runtime, intent: Intent) -> None:
 
 def is_abandoned(runtime: Runtime, intent: Intent) -> bool:
     """Is nobody at work on it any more?"""
-    if intent.kind != CREATE:
+    if intent.kind not in (CREATE, RENAME):
         return True
     lock = runtime.container_lock(intent.object_id)
     try:
@@ -103,6 +105,10 @@ def settle(runtime: Runtime, intent: Intent) -> None:
         undo_creation(runtime, intent)
     elif intent.kind == volumes.REMOVE:
         volumes.finish_removal(runtime, intent)
+    elif intent.kind == RENAME:
+        from wherry.engine.rename import settle as settle_rename
+
+        settle_rename(runtime, intent)
 
 
 def free_name(runtime: Runtime, name: str) -> bool:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from wherry.model.network import NetworkStatus
     from wherry.network.definitions import Definitions
     from wherry.network.protocol import AttachRequest, Driver, Pending
+    from wherry.network.usermode import UserMode
+
+#: Network modes that are a process of their own.
+_USER_MODES = ("pasta", "slirp4netns")
 
 
 class Networking:
@@ -26,6 +30,7 @@ class Networking:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._driver: Driver | None = None
+        self._definitions: Definitions | None = None
 
     @property
     def driver(self) -> Driver:
@@ -38,7 +43,23 @@ class Networking:
     @property
     def definitions(self) -> Definitions:
         """The networks that are defined."""
-        return self.driver.definitions
+        if self._definitions is None:
+            from wherry.network.definitions import Definitions
+
+            network = self._runtime.settings.network
+            self._definitions = Definitions(
+                network.network_config_dir, network.default_network, network.default_subnet
+            )
+        return self._definitions
+
+    def driver_of(self, identity: str) -> Driver:
+        """The driver that attached a container, whatever is configured by now; the configured one if none did."""
+        backend = self.driver.backend_of(identity)
+        if backend in ("", self.driver.name):
+            return self.driver
+        from wherry.network.choose import named
+
+        return named(backend, self._runtime.settings, self._runtime.paths.networks)
 
     # -- namespace and attachment --------------------------------------------------------------------------------
 
@@ -57,10 +78,14 @@ class Networking:
         make_dirs(self._runtime.paths.net_namespaces)
         create_netns(path)
         held.state.net_ns = path
-        if not held.config.networks:
+        mode = held.config.network_mode
+        if not held.config.networks and mode not in _USER_MODES:
             return None
         request = self._request(held)
-        pending = self.driver.begin(request)
+        if mode in _USER_MODES:
+            pending: Pending = self._user_mode().begin(request, mode, held.config.network_options)
+        else:
+            pending = self.driver.begin(request)
         held.state.port_mappings = request.port_mappings
         return pending
 
@@ -93,26 +118,61 @@ class Networking:
         from wherry.sys.namespaces import remove_netns
 
         path = held.state.net_ns or self.namespace_path(held.id)
+        if held.config.network_mode in _USER_MODES:
+            self._user_mode().stop(held.id)
         if held.config.networks:
-            from wherry.network.protocol import AttachRequest
-
-            request = AttachRequest(
-                container_id=held.id,
-                container_name=held.config.name,
-                net_ns=path,
-                networks=held.config.networks,
-                port_mappings=held.state.port_mappings,
-                dns_servers=held.config.dns_servers,
-                status=held.state.network_status,
-            )
             try:
-                self.driver.detach(request)
+                self.driver_of(held.id).detach(self._current(held))
             except WherryError as error:
                 log.error(f"taking the network of container {held.id} down: {error}")
         remove_netns(path)
         held.state.net_ns = ""
         held.state.network_status = {}
         held.state.port_mappings = ()
+
+    def _user_mode(self) -> UserMode:
+        from wherry.network.usermode import UserMode
+
+        return UserMode(self._runtime.settings, self._runtime.paths.networks)
+
+    # -- running containers --------------------------------------------------------------------------------------
+
+    def connect(self, held: LockedContainer, network: str) -> None:
+        """Give a running container an interface on *network*, which its configuration has."""
+        request = self._current(held)
+        self._adopt(held, self.driver_of(held.id).connect(request, network))
+
+    def disconnect(self, held: LockedContainer, network: str) -> None:
+        """Take the interface on *network* from a running container."""
+        self._adopt(held, self.driver_of(held.id).disconnect(self._current(held), network))
+
+    def reload(self, held: LockedContainer) -> None:
+        """Make rules and names of a running container again."""
+        self._adopt(held, self.driver_of(held.id).reload(self._current(held)))
+
+    def _adopt(self, held: LockedContainer, status: Mapping[str, NetworkStatus]) -> None:
+        """Store what networks a running container has now, and show it in its files."""
+        held.state.network_status = status
+        held.save()
+        files = held.state.bind_mounts
+        if "/etc/hosts" in files:
+            _write(files["/etc/hosts"], self._hosts_text(held, status))
+        if "/etc/resolv.conf" in files:
+            _write(files["/etc/resolv.conf"], self._resolv_text(held, status))
+
+    def _current(self, held: LockedContainer) -> AttachRequest:
+        """The attachment of a container as it is."""
+        from wherry.network.protocol import AttachRequest
+
+        return AttachRequest(
+            container_id=held.id,
+            container_name=held.config.name,
+            net_ns=held.state.net_ns or self.namespace_path(held.id),
+            networks=held.config.networks,
+            port_mappings=held.state.port_mappings,
+            dns_servers=held.config.dns_servers,
+            status=held.state.network_status,
+        )
 
     def owner_namespace(self, identity: str) -> str:
         """Path of the network namespace of the running container *identity* (``--network container:``)."""

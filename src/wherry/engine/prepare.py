@@ -29,12 +29,17 @@ if TYPE_CHECKING:
 def create_in_runtime(held: LockedContainer) -> None:
     """Make the container exist in the OCI runtime, its process waiting to be started."""
     runtime, config, state = held.runtime, held.config, held.state
+    runtime.warm_up()
     runtime.paths.prepare()
     oci = runtime.oci_runtime(config.runtime)
     conmon_path = runtime.conmon_path
     networking = runtime.networking
     pending = networking.begin(held) if config.create_net_ns else None
     try:
+        if config.is_infra:
+            from wherry.engine.pod_cgroup import prepare as prepare_pod
+
+            prepare_pod(runtime, config.pod)
         root = _mount_root(held)
         make_dirs(state.run_dir)
         spec = compile_spec(config, _facts(held, root))
@@ -42,12 +47,15 @@ def create_in_runtime(held: LockedContainer) -> None:
         seccomp_key = seccomp_cache.annotate(spec, runtime.paths.seccomp, oci)
         state.config_path = bundle.write(config.static_dir, spec)
         created = conmon.create(conmon_path, oci, _launch(held))
+        drop_shared_memory(held)
         _remember(held, created, spec)
         state.runtime = config.runtime
     except BaseException:
         if pending is not None:
             pending.cancel()
         raise
+    finally:
+        runtime.cool_down()
     if pending is not None:
         state.network_status = pending.result()
         networking.update_files(held)
@@ -77,11 +85,13 @@ def _remember(held: LockedContainer, created: Created, spec: Mapping[str, Any]) 
 def _facts(held: LockedContainer, root: str) -> StartFacts:
     """Everything compiling needs that is only known now."""
     from wherry.engine.start_files import bind_mounts, passwd_and_group
+    from wherry.engine.start_mounts import prepare as start_mounts
     from wherry.sys import cgroups, limits
 
     runtime, config, state = held.runtime, held.config, held.state
     passwd, group, files = passwd_and_group(held, root)
     state.bind_mounts = {**runtime.networking.write_files(held, state.run_dir), **files, **bind_mounts(held)}
+    extra = start_mounts(held, root, passwd, group)
     shared = runtime.state.container_state(config.uts_ns_ctr) if config.uts_ns_ctr else None
     asked = [limit["type"].removeprefix("RLIMIT_").lower() for limit in config.spec["process"].get("rlimits") or ()]
     return StartFacts(
@@ -89,8 +99,8 @@ def _facts(held: LockedContainer, root: str) -> StartFacts:
         passwd=passwd,
         group=group,
         bind_mounts=state.bind_mounts,
-        volume_paths=_volume_paths(held, root),
-        mounts=_shared_memory(held),
+        volume_paths=extra.volume_paths,
+        mounts=[*_shared_memory(held), *extra.mounts],
         net_ns=state.net_ns,
         namespaces=_joined_namespaces(held),
         shared_hostname=_hostname_of(held, config.uts_ns_ctr) if shared else "",
@@ -111,12 +121,17 @@ def _facts(held: LockedContainer, root: str) -> StartFacts:
 def _shared_memory(held: LockedContainer) -> list[Mount]:
     """/dev/shm: a tmpfs in the container's own mount namespace, or that of the container whose IPC namespace it joins.
 
-    A container shares its own through ``/proc/PID/root``, so nothing has to be mounted on the host.
+    What is joined is mounted on the host only until the OCI runtime has mounted it in the new container.
     """
     config = held.config
-    if config.ipc_ns_ctr:
+    if config.ipc_ns_ctr and not config.no_shm and not config.shm_dir:
+        from wherry.sys.mounts import adopt
+
         pid = _pid_of(held, config.ipc_ns_ctr)
-        return [_shm_bind(f"/proc/{pid}/root/dev/shm")]
+        place = _shm_place(held)
+        make_dirs(place)
+        adopt(pid, "/dev/shm", place)
+        return [_shm_bind(place)]
     if config.shm_dir:
         return [_shm_bind(config.shm_dir)]
     from wherry.spec.compile_mounts import needs_shm
@@ -127,16 +142,20 @@ def _shared_memory(held: LockedContainer) -> list[Mount]:
     return [Mount(destination="/dev/shm", type="tmpfs", source="shm", options=options)]
 
 
+def _shm_place(held: LockedContainer) -> str:
+    return f"{held.state.run_dir}/shm"
+
+
+def drop_shared_memory(held: LockedContainer) -> None:
+    """Unmount another container's shared memory from where it was put for the OCI runtime; safe at any time."""
+    if held.config.ipc_ns_ctr and held.state.run_dir:
+        from wherry.sys.mounts import detach
+
+        detach(_shm_place(held))
+
+
 def _shm_bind(source: str) -> Mount:
     return Mount(destination="/dev/shm", type="bind", source=source, options=["bind", "rprivate"])
-
-
-def _volume_paths(held: LockedContainer, root: str) -> dict[str, str]:
-    if not held.config.named_volumes:
-        return {}
-    from wherry.engine.volumes import mount_paths
-
-    return mount_paths(held.runtime, held.config, root)
 
 
 _JOINED = (
@@ -209,6 +228,10 @@ def _environment(held: LockedContainer) -> dict[str, str]:
     environment: dict[str, str] = {}
     if held.config.sdnotify_socket and held.config.sdnotify_mode == "container":
         environment["NOTIFY_SOCKET"] = "/run/notify/notify.sock"
+    if held.config.env_secrets:
+        from wherry.engine.secret_mounts import variables
+
+        environment.update(variables(held))
     return environment
 
 
@@ -259,5 +282,5 @@ def _launch(held: LockedContainer) -> Launch:
         no_new_keyring=not runtime.settings.containers.keyring,
         preserve_fds=config.preserve_fds,
         sdnotify_socket=config.sdnotify_socket if config.sdnotify_mode == "container" else "",
-        env=environment(),
+        env=environment(runtime),
     )

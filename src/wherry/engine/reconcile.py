@@ -69,7 +69,7 @@ def _owner_died(held: LockedContainer) -> None:
     state = held.state
     owner = state.owner_pid
     state.owner_pid = state.owner_start = 0
-    if state.status in (status.CONFIGURED, status.EXITED, status.STOPPED):
+    if state.status in (status.CONFIGURED, status.EXITED):
         log.debug(f"process {owner} died while starting container {held.id}; undoing what it had done")
         _undo_start(held)
     elif held.alive:
@@ -133,6 +133,7 @@ def record_exit(held: LockedContainer, seen: Exit | None) -> None:
     if state.status == status.CREATED and lost:
         state.error = "the container's process vanished before it was started"
     held.move(status.EXIT)
+    held.disown()
     state.exited = True
     # conmon writes -1 when its timeout ended the container; a shell shows that as 255.
     state.exit_code = LOST_EXIT_CODE if seen is None or lost else seen.code & 0xFF

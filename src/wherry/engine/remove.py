@@ -17,9 +17,17 @@ if TYPE_CHECKING:
 
 
 def remove(
-    runtime: Runtime, identity: str, *, force: bool = False, volumes: bool = False, timeout: int | None = None
+    runtime: Runtime,
+    identity: str,
+    *,
+    force: bool = False,
+    volumes: bool = False,
+    timeout: int | None = None,
+    infra: bool = False,
 ) -> None:
     """Remove a container; with *force* stop it first (*timeout* as in :func:`wherry.engine.stop.stop`).
+
+    *infra*: its pod is being removed, so it may be the pod's infra container.
 
     Raises ``StateError`` when it runs and *force* is not given, ``AlreadyExists`` when others depend on it.
     """
@@ -29,7 +37,7 @@ def remove(
         if force and not runtime.state.has_container(identity):
             return      # stopping a --rm container removed it
         with runtime.lock(identity) as held:
-            _check(held, force)
+            _check(held, infra)
             remove_locked(held, volumes=volumes)
 
 
@@ -45,23 +53,28 @@ def _stop_first(runtime: Runtime, identity: str, timeout: int | None) -> None:
         stop(runtime, identity, timeout)
 
 
-def _check(held: LockedContainer, force: bool) -> None:
-    state = held.state
-    if held.config.is_infra:
+def _check(held: LockedContainer, infra: bool) -> None:
+    if held.config.is_infra and not infra:
         raise StateError(
             f"container {held.id} is the infra container of pod {held.config.pod} and cannot be removed without "
             "removing the pod: container state improper"
         )
-    if state.status in (status.RUNNING, status.PAUSED, status.STOPPING):
-        raise StateError(
-            f"cannot remove container {held.id} as it is {status.display(state.status)} - running or paused containers "
-            "cannot be removed without force: container state improper"
-        )
+    check_idle(held)
     dependents = held.runtime.state.dependents(held.id)
     if dependents:
         raise AlreadyExists(
             f"container {held.id} has dependent containers which must be removed before it: {', '.join(dependents)}: "
             "container already exists"
+        )
+
+
+def check_idle(held: LockedContainer) -> None:
+    """Raises ``StateError`` for a container that runs."""
+    state = held.state
+    if state.status in (status.RUNNING, status.PAUSED, status.STOPPING):
+        raise StateError(
+            f"cannot remove container {held.id} as it is {status.display(state.status)} - running or paused containers "
+            "cannot be removed without force: container state improper"
         )
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 from wherry.config.load import load
 from wherry.config.options import GlobalOptions
+from wherry.config.places import current
 from wherry.engine.paths import Paths
 from wherry.model import ranks
 from wherry.sys import log
@@ -12,15 +15,21 @@ from wherry.sys.locks import RankedLock
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any, TypeVar
 
     from wherry.engine.container import Container
     from wherry.engine.containers import ContainerCollection
+    from wherry.engine.exec_handle import Exec
     from wherry.engine.images import ImageCollection
     from wherry.engine.locked import LockedContainer
     from wherry.engine.networking import Networking
+    from wherry.engine.networks import NetworkCollection
+    from wherry.engine.pods import PodCollection
+    from wherry.engine.secrets import SecretCollection
+    from wherry.engine.volume_collection import VolumeCollection
     from wherry.events.publisher import Publisher
+    from wherry.events.reader import EventStream
     from wherry.oci.runtime import OciRuntime
     from wherry.state.protocol import State
     from wherry.storage.store import Store
@@ -39,12 +48,14 @@ class Runtime:
     one process or in many.  Use it as a context manager or call :meth:`close`.
     """
 
-    def __init__(self, options: GlobalOptions | None = None, **overrides: Any) -> None:
+    def __init__(self, options: GlobalOptions | None = None, *, config: str = "", **overrides: Any) -> None:
         if options is None:
             options = GlobalOptions(**overrides)
         elif overrides:
             options = options.replace(**overrides)
-        self.settings = load(options)
+        #: Environment variables that replace those of this process where configuration is read.
+        self.environment_changes = {"CONTAINERS_CONF": os.path.abspath(config)} if config else {}
+        self.settings = load(options, places=current().with_environment(self.environment_changes))
         self.paths = Paths(self.settings)
         self._services: dict[str, Any] = {}
 
@@ -68,6 +79,37 @@ class Runtime:
             from wherry.engine.images import ImageCollection
 
             made = self._services["images"] = ImageCollection(self)
+        return made
+
+    @property
+    def pods(self) -> PodCollection:
+        """Pods of this engine: create, get, list, prune."""
+        from wherry.engine.pods import PodCollection
+
+        return self.cached("pods", lambda: PodCollection(self))
+
+    @property
+    def secrets(self) -> SecretCollection:
+        """Secrets of this engine: create, get, list, remove."""
+        from wherry.engine.secrets import SecretCollection
+
+        return self.cached("secrets", lambda: SecretCollection(self))
+
+    @property
+    def volumes(self) -> VolumeCollection:
+        """Volumes of this engine: create, get, list, prune."""
+        from wherry.engine.volume_collection import VolumeCollection
+
+        return self.cached("volumes", lambda: VolumeCollection(self))
+
+    @property
+    def networks(self) -> NetworkCollection:
+        """Networks of this host's configuration directory: create, get, list, connect, remove."""
+        made: NetworkCollection | None = self._services.get("networks")
+        if made is None:
+            from wherry.engine.networks import NetworkCollection
+
+            made = self._services["networks"] = NetworkCollection(self)
         return made
 
     # -- services ------------------------------------------------------------------------------------------------
@@ -155,6 +197,20 @@ class Runtime:
         value: T = self._services[key]
         return value
 
+    def warm_up(self) -> None:
+        """A container or exec session is about to be created: let a thread take the kernel's wait for it meanwhile."""
+        from wherry.oci.cgroup_warmup import CgroupWarmup
+
+        running = self._services.get("warm-up")
+        if running is None or not running.active:
+            self._services["warm-up"] = CgroupWarmup().start()
+
+    def cool_down(self) -> None:
+        """It was created, or was not."""
+        running = self._services.pop("warm-up", None)
+        if running is not None:
+            running.stop()
+
     # -- locks and events ----------------------------------------------------------------------------------------
 
     def lock(self, container: Container | str, timeout: float | None = None) -> LockedContainer:
@@ -188,6 +244,27 @@ class Runtime:
             self.state.drain_events(self.publisher.publish)
         except WherryError as error:
             log.error(f"unable to write event: {error}")
+
+    def exec_session(self, text: str) -> Exec:
+        """The exec session with this id, or unique beginning of one. Raises ``NoSuchExecSession``."""
+        from wherry.engine.exec_handle import find
+
+        return find(self, text)
+
+    def events(
+        self, *, since: str = "", until: str = "", filters: Sequence[str] = (), follow: bool = False
+    ) -> EventStream:
+        """Events in the order they happened, as an iterator to close (or use in ``with``).
+
+        *since*, *until* and *filters* (``key=value``) are those of ``wherry events``; with *follow* it waits for more.
+        Raises ``InvalidArgument``, ``Unsupported`` for the backend "none".
+        """
+        from wherry.events.reader import EventReader
+
+        self.publish()
+        publisher = self.publisher
+        reader = EventReader(publisher.backend, publisher.path, root=publisher.root)
+        return reader.read(since=since, until=until, filters=filters, follow=follow)
 
     # -- host ----------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def start(runtime: Runtime, identity: str) -> bool:
     """Start the container and, before it, what it depends on; False if it was running already."""
+    runtime.warm_up()
     start_dependencies(runtime, identity)
     with runtime.lock(identity) as held:
         if held.state.status in (status.RUNNING, status.STOPPING):
@@ -58,6 +59,16 @@ def restart(runtime: Runtime, identity: str, timeout: int | None = None) -> None
             init(held)
             launch(held)
             held.save(held.event("restart"))
+
+
+def init_idle(runtime: Runtime, identity: str) -> None:
+    """Init a container that has no process. Raises ``StateError`` in Podman's words if it is beyond that."""
+    start_dependencies(runtime, identity)
+    with runtime.lock(identity) as held:
+        if held.state.status not in (status.CONFIGURED, status.STOPPED, status.EXITED):
+            raise StateError(f"container {identity} has already been created in runtime: container state improper")
+        init(held)
+        rest(held)
 
 
 def init(held: LockedContainer) -> None:

@@ -66,6 +66,10 @@ def bind_mounts(held: LockedContainer) -> dict[str, str]:
 
         make_dirs(f"{config.static_dir}/notify")
         files["/run/notify"] = f"{config.static_dir}/notify"
+    if config.secrets:
+        from wherry.engine import secret_mounts
+
+        files.update(secret_mounts.bind_mounts(config))
     return files
 
 

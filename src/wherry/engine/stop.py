@@ -99,10 +99,10 @@ def _begin(held: LockedContainer) -> bool:
 
 def _kill_hard(runtime: Runtime, identity: str, pid: int, start: int, tried: str, seconds: int) -> None:
     if tried:
-        log.warning(
-            f"StopSignal {tried} failed to stop container {identity} in {seconds} seconds, resorting to SIGKILL"
-        )
         with runtime.lock(identity) as held:
+            log.warning(
+                f"StopSignal {tried} failed to stop container {held.name} in {seconds} seconds, resorting to SIGKILL"
+            )
             if held.alive:
                 send(held, SIGKILL)
     if not wait_gone(pid, start, KILL_TIMEOUT):

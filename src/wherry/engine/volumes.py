@@ -1,12 +1,16 @@
-"""Named and anonymous volumes of the local driver, as far as creating and starting containers needs them."""
+"""Volumes as rows and directories: making them, taking them back, removing them.
+
+A volume's row is written before its directory is made: whoever uses a volume makes the directory if it is missing.
+"""
 
 from __future__ import annotations
 
 import os
 
-from wherry.engine import rootfs_files
 from wherry.errors import NoSuchVolume, VolumeExists, from_os_error
+from wherry.model import ranks
 from wherry.model.event import Event
+from wherry.model.ids import generate_id
 from wherry.model.timestamps import now, now_ns
 from wherry.model.volume import VolumeConfig, VolumeState
 from wherry.sys import log
@@ -14,10 +18,12 @@ from wherry.sys.files import make_dirs, remove_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from wherry.engine.runtime import Runtime
     from wherry.model.container import ContainerConfig
+    from wherry.model.mount import NamedVolume
     from wherry.state.outbox import Intent
-
 
 #: Kind of the intent that says a volume's files are being removed, its row being gone.
 REMOVE = "remove-volume"
@@ -36,25 +42,82 @@ def _exists(runtime: Runtime, name: str) -> bool:
     return True
 
 
+def named(wanted: Sequence[NamedVolume]) -> list[NamedVolume]:
+    """*wanted* with a name for every volume that was given none: it is anonymous and goes with its container."""
+    return [volume if volume.name else volume.replace(name=generate_id(), is_anonymous=True) for volume in wanted]
+
+
 def ensure(runtime: Runtime, config: ContainerConfig) -> None:
     """Make the volumes of *config* that do not exist. Whoever calls this takes them back if it fails later."""
     for wanted in config.named_volumes:
         if _exists(runtime, wanted.name):
             continue
-        for intent in runtime.state.intents():
-            if intent.kind == REMOVE and intent.object_id == wanted.name:
-                finish_removal(runtime, intent)     # or the new volume would have the old one's files
-        path = f"{runtime.paths.volumes}/{wanted.name}/_data"
-        make_dirs(os.path.dirname(path))
-        make_dirs(path, 0o755)
         volume = VolumeConfig(
-            name=wanted.name, mount_point=path, created_time=now(), is_anonymous=wanted.is_anonymous
+            name=wanted.name, created_time=now(), is_anonymous=wanted.is_anonymous, options=_driver_options(wanted)
         )
-        state = VolumeState(needs_copy_up="nocopy" not in wanted.options, needs_chown=True)
         try:
-            runtime.state.add_volume(volume, state, _event("create", wanted.name))
+            add(runtime, volume)
         except VolumeExists:
             pass        # another process was faster
+
+
+def _driver_options(wanted: NamedVolume) -> dict[str, str]:
+    """``volume-opt=KEY=VALUE`` of ``--mount type=volume``: options of a volume made for the container."""
+    options: dict[str, str] = {}
+    for word in wanted.options:
+        if word.startswith("volume-opt="):
+            key, _equals, value = word.removeprefix("volume-opt=").partition("=")
+            options[key] = f"{options[key]},{value}" if key == "o" and key in options else value
+    if not options:
+        return options
+    from wherry.engine.volume_options import local_options
+
+    return dict(local_options(options).options)
+
+
+def add(runtime: Runtime, config: VolumeConfig, *, owned: bool = False) -> VolumeConfig:
+    """Make a volume: its row, then its directory. *owned*: owner and group were asked for and stay as they are.
+
+    Raises ``VolumeExists``.
+    """
+    for intent in runtime.state.intents():
+        if intent.kind == REMOVE and intent.object_id == config.name:
+            finish_removal(runtime, intent)     # or the new volume would have the old one's files
+    config = config.replace(mount_point=f"{runtime.paths.volumes}/{config.name}/_data")
+    state = VolumeState(needs_copy_up=True, needs_chown=not owned)
+    runtime.state.add_volume(config, state, event("create", config.name))
+    try:
+        make_directory(config)
+    except OSError as error:
+        runtime.state.remove_volume(config.name)
+        raise from_os_error(error, "creating volume directory") from None
+    return config
+
+
+def make_directory(config: VolumeConfig) -> None:
+    """The volume's directory with the owner that was asked for; one that exists is left alone. Raises ``OSError``."""
+    if os.path.isdir(config.mount_point):
+        return
+    make_dirs(os.path.dirname(config.mount_point))
+    make_dirs(config.mount_point, 0o755)
+    if config.uid or config.gid:
+        os.chown(config.mount_point, config.uid, config.gid)
+
+
+class Lock:
+    """``with Lock(runtime, name):`` - held while a volume is mounted, unmounted or filled for the first time.
+
+    The lock file goes with every release: volumes are locked seldom, and there may be many.
+    """
+
+    def __init__(self, runtime: Runtime, name: str) -> None:
+        self._lock = runtime.object_lock("volume", ranks.VOLUME, name)
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_exc: object) -> None:
+        self._lock.release(remove=True)
 
 
 def remove(runtime: Runtime, name: str) -> None:
@@ -82,11 +145,19 @@ class Dropped:
 
 
 def drop(runtime: Runtime, name: str) -> Dropped:
-    """Remove a volume's row; the caller goes on to remove the files. Raises ``VolumeInUse``, ``NoSuchVolume``."""
+    """Remove a volume's row; the caller goes on to remove the files. Raises ``VolumeInUse``, ``NoSuchVolume``.
+
+    What is mounted on it by its options is unmounted first: it is not the volume's to remove.
+    """
     state = runtime.state
-    path = os.path.dirname(state.volume(name)[0].mount_point)
+    config = state.volume(name)[0]
+    path = os.path.dirname(config.mount_point)
+    if config.options and not state.volume_users(name):
+        from wherry.engine.volume_mounts import unmount_all
+
+        unmount_all(config)
     with state.transaction():
-        state.remove_volume(name, _event("remove", name))
+        state.remove_volume(name, event("remove", name))
         return Dropped(runtime, path, state.add_intent(REMOVE, name, {"path": path}))
 
 
@@ -109,35 +180,11 @@ def remove_unused(runtime: Runtime, name: str) -> None:
             except OSError:     # not there, or not empty
                 pass
         return
-    if not runtime.state.volume_users(name) and (config.is_anonymous or not os.listdir(config.mount_point)):
+    filled = os.path.isdir(config.mount_point) and os.listdir(config.mount_point)
+    if not runtime.state.volume_users(name) and (config.is_anonymous or not filled):
         remove(runtime, name)
 
 
-def _event(what: str, name: str) -> Event:
+def event(what: str, name: str) -> Event:
+    """A ``volume`` event, stamped now."""
     return Event(name=name, type="volume", status=what, time_ns=now_ns())
-
-
-def mount_paths(runtime: Runtime, config: ContainerConfig, root: str) -> dict[str, str]:
-    """destination -> directory on the host; a volume used for the first time gets the image's content first."""
-    found = {}
-    for wanted in config.named_volumes:
-        volume, state = runtime.state.volume(wanted.name)
-        if state.needs_copy_up and "nocopy" not in wanted.options:
-            copy_up(root, wanted.destination, volume.mount_point)
-        if state.needs_copy_up or state.needs_chown:
-            state.needs_copy_up = state.needs_chown = False
-            runtime.state.save_volume_state(wanted.name, state)
-        found[wanted.destination] = (
-            f"{volume.mount_point}/{wanted.subpath.lstrip('/')}" if wanted.subpath else volume.mount_point
-        )
-    return found
-
-
-def copy_up(root: str, destination: str, target: str) -> None:
-    """Copy what the image has at *destination* into an empty volume; never over data (CVE-2020-1726)."""
-    if os.listdir(target) or not rootfs_files.is_directory(root, destination):
-        return
-    from wherry.storage.copytree import copy_tree
-
-    source = rootfs_files.resolve(root, destination)
-    copy_tree(source, target)

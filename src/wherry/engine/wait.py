@@ -49,8 +49,8 @@ def wait(
     for condition in conditions:
         if condition not in CONDITIONS and condition not in HEALTH:
             raise InvalidArgument(
-                f"unknown wait condition {condition!r}: choose from {', '.join((*CONDITIONS, *HEALTH))}: "
-                "invalid argument"
+                f"unknown container state: {condition}: invalid argument",
+                hint=f"choose from {', '.join((*CONDITIONS, *HEALTH))}",
             )
     only_stop = all(CONDITIONS.get(condition) == CONDITIONS["stopped"] for condition in conditions)
     deadline = None if timeout is None else time.monotonic() + timeout

@@ -41,4 +41,6 @@ class ExecSession(Record, mutable=True):
     owner_pid: int = 0                 # process that started the session and is going to finish it
     owner_start: int = 0
     exit_code: int = field(default=0, key="exitCode")
+    kept: bool = False                 # made by itself: stays after its end, for its exit code to be asked for
+    finished_ns: int = 0               # when it ended (ns since the epoch)
     config: ExecConfig = field(default=ExecConfig(), record=ExecConfig)

@@ -125,3 +125,24 @@ def _unix_seconds(text: str) -> int | None:
     if not _DIGITS.issuperset(whole + fraction) or not whole + fraction:
         return None
     return sign * (int(whole or "0") * SECOND + int(fraction[:9].ljust(9, "0")))
+
+
+def format_duration(ns: int) -> str:
+    """A duration as Go's ``time.Duration`` prints it: ``1h2m3.5s``, ``184.337823ms``, ``0s``."""
+    if ns < 0:
+        return "-" + format_duration(-ns)
+    if ns < 1_000_000_000:
+        for unit, size in (("ms", 1_000_000), ("µs", 1000)):
+            if ns >= size:
+                return _decimal(ns, size) + unit
+        return f"{ns}ns" if ns else "0s"
+    minutes, rest = divmod(ns, 60_000_000_000)
+    hours, minutes = divmod(minutes, 60)
+    head = f"{hours}h{minutes}m" if hours else f"{minutes}m" if minutes else ""
+    return head + _decimal(rest, 1_000_000_000) + "s"
+
+
+def _decimal(value: int, unit: int) -> str:
+    whole, rest = divmod(value, unit)
+    digits = len(str(unit)) - 1
+    return f"{whole}.{rest:0{digits}d}".rstrip("0").rstrip(".")

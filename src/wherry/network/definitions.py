@@ -1,4 +1,7 @@
-"""Network definitions: the JSON files of the network configuration directory, in Podman's netavark form."""
+"""Network definitions: the JSON files of the network configuration directory, in Podman's netavark form.
+
+Podman takes the lock file ``netavark.lock`` of that directory around its reads and writes; so does writing here.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from wherry.errors import Corrupt, InvalidArgument, NoSuchNetwork
 from wherry.model import jsontext
 from wherry.model.ids import is_hex
 from wherry.model.network import Network, Subnet
-from wherry.sys.files import read_bytes
+from wherry.sys.files import atomic_write, make_dirs, read_bytes
 
 DEFAULT_NAME = "podman"
 #: Id of the default network on every host (containers/common, ``libnetwork/types``).
@@ -16,8 +19,36 @@ DEFAULT_ID = "2f259bab93aaaaa2542ba43ef33eb990d0999ee1b9924b557b7be53c0b7a1bb9"
 DEFAULT_BRIDGE = "podman0"
 
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from wherry.sys.locks import FileLock
+
+
+def document(network: Network) -> dict[str, Any]:
+    """The JSON object of a definition, with the keys Podman and netavark insist on in Podman's order."""
+    out: dict[str, Any] = {
+        "name": network.name,
+        "id": network.id,
+        "driver": network.driver,
+        "network_interface": network.network_interface,
+        "created": network.created,
+        "subnets": [subnet.to_json() for subnet in network.subnets],
+        "routes": [route.to_json() for route in network.routes],
+        "ipv6_enabled": network.ipv6_enabled,
+        "internal": network.internal,
+        "dns_enabled": network.dns_enabled,
+        "network_dns_servers": list(network.network_dns_servers),
+        "labels": {key: network.labels[key] for key in sorted(network.labels)},
+        "options": {key: network.options[key] for key in sorted(network.options)},
+        "ipam_options": dict(network.ipam_options) or {"driver": "host-local"},
+    }
+    return {key: value for key, value in out.items() if value or isinstance(value, (bool, str))}
+
+
 class Definitions:
-    """Read access to the networks of one configuration directory.
+    """The networks of one configuration directory.
 
     The default network exists without a file; a file of its name replaces it.
     """
@@ -48,6 +79,25 @@ class Definitions:
         if found:
             raise InvalidArgument(f"more than one result for network ID {text}: network already exists")
         raise NoSuchNetwork(f"unable to find network with name or ID {text}")
+
+    def lock(self) -> FileLock:
+        """The lock to hold while a definition is chosen and written: ``with definitions.lock().exclusive():``."""
+        from wherry.sys.locks import FileLock
+
+        make_dirs(self.directory, 0o755)
+        return FileLock(f"{self.directory}/netavark.lock")
+
+    def save(self, network: Network) -> None:
+        """Write a definition; the lock is held."""
+        text = jsontext.dumps_pretty(document(network), 5) + "\n"
+        atomic_write(f"{self.directory}/{network.name}.json", text.encode(), 0o644)
+
+    def remove(self, name: str) -> None:
+        """Delete a definition; missing is fine."""
+        try:
+            os.unlink(f"{self.directory}/{name}.json")
+        except FileNotFoundError:
+            pass
 
     def _load(self, name: str) -> Network:
         path = f"{self.directory}/{name}.json"

@@ -42,7 +42,7 @@ add map inet wherry addressed6 { type ipv6_addr . inet_proto . inet_service : ip
 add chain inet wherry published
 add chain inet wherry guard { type filter hook prerouting priority raw; policy accept; }
 add chain inet wherry prerouting { type nat hook prerouting priority dstnat; policy accept; }
-add chain inet wherry output { type nat hook output priority dstnat; policy accept; }
+add chain inet wherry output { type nat hook output priority -100; policy accept; }
 add chain inet wherry postrouting { type nat hook postrouting priority srcnat; policy accept; }
 add chain inet wherry forward { type filter hook forward priority filter; policy accept; }
 """
@@ -149,6 +149,11 @@ def _elements(mapping: PortMapping, version: int, target: str) -> Iterator[tuple
         for offset in range(mapping.range or 1):
             key = f"{prefix}{protocol} . {mapping.host_port + offset}"
             yield name, key, f"{target} . {mapping.container_port + offset}"
+
+
+def flush_subnets() -> str:
+    """A script that empties the sets of subnets, whose elements must not overlap."""
+    return "".join([f"flush set inet {TABLE} {name}\n" for name in ("subnets4", "subnets6", "local4", "local6")])
 
 
 def add(elements: Iterable[tuple[str, str]]) -> str:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import time
 
 from wherry.errors import InvalidArgument, Unsupported, WherryError, from_os_error
 from wherry.model.network import NetAddress, NetInterface
 from wherry.network.addresses import parse_address, parse_cidr
 from wherry.sys import rtnetlink
 from wherry.sys.files import try_read_text
+from wherry.sys.namespaces import call_in_netns
 from wherry.sys.netlink import Netlink
 
 TYPE_CHECKING = False
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
 #: Metric of default routes when the network has none (netavark's default).
 METRIC = 100
 DRIVERS = ("bridge", "macvlan", "ipvlan")
+#: Is bridged traffic shown to the firewall? Then what a container sends to its own published port never leaves the
+#: bridge, and needs to be let back to where it came from.
+_BRIDGE_NETFILTER = "/proc/sys/net/bridge/bridge-nf-call-iptables"
+#: Seconds.
+_DYING_TIMEOUT = 1.0
 _TRUE = ("1", "t", "T", "true", "TRUE", "True")
 
 
@@ -50,20 +57,23 @@ class Wiring:
         self.inside.close()
         os.close(self.fd)
 
-    def attach(self, network: Network, options: NetworkOptions, addresses: Sequence[str]) -> tuple[NetInterface, bool]:
+    def attach(
+        self, network: Network, options: NetworkOptions, addresses: Sequence[str], *, publishes: bool = False
+    ) -> tuple[NetInterface, bool]:
         """Connect the namespace to *network*; returns its new interface and whether the bridge had to be made.
 
-        Raises ``WherryError``; what was made of the pair is gone then.
+        *publishes* says that the container has published ports.  Raises ``WherryError``; what was made of the pair is
+        gone then.
         """
         try:
             if network.driver == "bridge":
-                return self._attach_bridge(network, options, addresses)
+                return self._attach_bridge(network, options, addresses, publishes)
             return self._attach_child(network, options, addresses), False
         except OSError as error:
             raise _explain(error, network, options) from None
 
     def _attach_bridge(
-        self, network: Network, options: NetworkOptions, addresses: Sequence[str]
+        self, network: Network, options: NetworkOptions, addresses: Sequence[str], publishes: bool
     ) -> tuple[NetInterface, bool]:
         mtu = number(network, "mtu")
         index, made = self._bridge(network, mtu)
@@ -78,10 +88,12 @@ class Wiring:
         )
         vlan = number(network, "vlan")
         try:
-            if vlan:
+            hairpin = publishes and (try_read_text(_BRIDGE_NETFILTER) or "").strip() == "1"
+            if vlan or hairpin:
                 link = rtnetlink.find(self.host, name)
                 assert link is not None
-                self.host.change([rtnetlink.port_vlan(link.index, vlan)])
+                self.host.change([rtnetlink.hairpin(link.index)] if hairpin else [])
+                self.host.change([rtnetlink.port_vlan(link.index, vlan)] if vlan else [])
             self._configure(network, options.interface_name, addresses)
         except BaseException:
             self.host.change([rtnetlink.delete(name)])
@@ -154,6 +166,8 @@ class Wiring:
         if link is None:
             raise WherryError(f"interface {name} is not in the container's network namespace")
         status = interface(network, addresses, link.mac)
+        if any(":" in address.ipnet for address in status.subnets):
+            call_in_netns(self._namespace, lambda: _quiet_ipv6(name))
         messages = [rtnetlink.up(link.index)]
         messages += [rtnetlink.address(link.index, address.ipnet) for address in status.subnets]
         messages += _routes(network, link.index, status)
@@ -207,6 +221,33 @@ def number(network: Network, option: str) -> int:
     return int(text)
 
 
+def wait_for_ports(name: str) -> bool:
+    """Is nothing attached to the bridge *name*?
+
+    Interfaces of a namespace that was just dropped take the kernel some 10 ms to go; they are waited for.
+    """
+    deadline = time.monotonic() + _DYING_TIMEOUT
+    with Netlink() as netlink:
+        while True:
+            bridge = rtnetlink.find(netlink, name)
+            if bridge is None or not rtnetlink.children(rtnetlink.links(netlink), bridge.index):
+                return True
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
+
+
+def remove_bridge(name: str) -> bool:
+    """Delete a bridge unless something is attached to it; True when there is none of that name left."""
+    if not wait_for_ports(name):
+        return False
+    with Netlink() as netlink:
+        bridge = rtnetlink.find(netlink, name)
+        if bridge is not None and bridge.kind == "bridge":
+            netlink.change([rtnetlink.delete(name)])
+    return True
+
+
 def _unmanaged(network: Network) -> bool:
     return network.options.get("mode") == "unmanaged"
 
@@ -241,12 +282,18 @@ def _bridge_settings(network: Network) -> None:
         wanted["ipv4/ip_forward"] = "1"
         wanted[f"ipv4/conf/{bridge}/route_localnet"] = "1"
     if v6:
+        _quiet_ipv6(bridge)
         wanted[f"ipv6/conf/{bridge}/accept_ra"] = "0"
-        wanted[f"ipv6/conf/{bridge}/accept_dad"] = "0"
         if not network.internal:
             wanted["ipv6/conf/all/forwarding"] = "1"
     for name, value in wanted.items():
         write_setting(name, value)
+
+
+def _quiet_ipv6(interface: str) -> None:
+    """Addresses are ours to choose: none of the kernel's own, and no second of waiting for somebody to object."""
+    write_setting(f"ipv6/conf/{interface}/accept_dad", "0")
+    write_setting(f"ipv6/conf/{interface}/autoconf", "0")
 
 
 def write_setting(name: str, value: str) -> None:

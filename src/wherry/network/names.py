@@ -10,6 +10,7 @@ from __future__ import annotations
 import _signal
 import fcntl
 import os
+import time
 
 from wherry.errors import Unavailable, WherryError
 from wherry.sys import log
@@ -25,7 +26,21 @@ if TYPE_CHECKING:
 #: The search domain of every network with DNS.
 DOMAIN = "dns.podman"
 _HANGUP: int = _signal.SIGHUP
+_TERMINATE: int = _signal.SIGTERM
 _START_TIMEOUT = 15.0
+
+
+def _listens(pid: int) -> bool:
+    """Wait until the server handles SIGHUP, which a fresh one does not for a moment; False when it ends meanwhile."""
+    for _attempt in range(400):
+        status = try_read_text(f"/proc/{pid}/status")
+        if status is None:
+            return False
+        caught = next((line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")), "0")
+        if int(caught, 16) >> (_HANGUP - 1) & 1:
+            return True
+        time.sleep(0.005)
+    return True
 
 
 class Entry:
@@ -103,7 +118,7 @@ class Names:
     def _remove(self, name: str, container: str) -> None:
         lines = self._lines(name)
         left = [line for line in lines[1:] if not line.startswith(container + " ")]
-        if len(left) == len(lines) - 1:
+        if not lines or len(left) == len(lines) - 1:
             return
         if left:
             self._write(name, [lines[0], *left])
@@ -122,13 +137,16 @@ class Names:
     def _tell(self) -> None:
         """Let the server read its files; start it when it is not there and there is something to serve."""
         pid = self._pid()
-        if pid:
-            try:
+        wanted = bool(self.containers())
+        try:
+            if pid and not wanted:
+                os.kill(pid, _TERMINATE)
+            elif pid and _listens(pid):
                 os.kill(pid, _HANGUP)
                 return
-            except ProcessLookupError:
-                pass
-        if self.containers():
+        except ProcessLookupError:
+            pass
+        if wanted:
             self._start()
 
     def _pid(self) -> int:

@@ -24,12 +24,11 @@ from wherry.network.child import Child
 from wherry.network.definitions import Definitions
 from wherry.network.leases import Leases
 from wherry.network.ledger import Ledger
-from wherry.network.links import DRIVERS, Wiring, is_managed_bridge
+from wherry.network.links import DRIVERS, Wiring, is_managed_bridge, remove_bridge
 from wherry.network.names import DOMAIN, Entry, Names
 from wherry.network.teardowns import Teardowns
-from wherry.sys import log, nftables, rtnetlink
+from wherry.sys import log, nftables
 from wherry.sys.files import make_dirs
-from wherry.sys.netlink import Netlink
 from wherry.sys.processes import find_program, run
 
 TYPE_CHECKING = False
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from wherry.network.protocol import AttachRequest
 
 NAME = "native"
+_NFT_TIMEOUT = 60.0
 
 
 class NativeDriver:
@@ -68,6 +68,10 @@ class NativeDriver:
             program = find(self._settings, "aardvark-dns")
             self._names = Names(self._directory, program, self._settings.network.dns_bind_port)
         return self._names
+
+    def backend_of(self, container: str) -> str:
+        """Name of the driver that attached *container*, empty when none did."""
+        return self._ledger.backend(container)
 
     # -- attaching -----------------------------------------------------------------------------------------------
 
@@ -111,14 +115,15 @@ class NativeDriver:
                 options = wanted.networks[name]
                 if not options.interface_name:
                     options = options.replace(interface_name=f"eth{number}")
-                link, fresh = wiring.attach(network, options, addresses[name])
+                publishes = bool(wanted.port_mappings)
+                link, fresh = wiring.attach(network, options, addresses[name], publishes=publishes)
                 servers: list[str] = []
-                if network.dns_enabled:
+                if has_names(network):
                     servers = [subnet.gateway for subnet in network.subnets if subnet.gateway]
                 status[name] = NetworkStatus(
                     interfaces={options.interface_name: link},
                     dns_server_ips=servers,
-                    dns_search_domains=[DOMAIN] if network.dns_enabled else (),
+                    dns_search_domains=[DOMAIN] if has_names(network) else (),
                 )
                 if fresh:
                     made.add(name)
@@ -127,9 +132,8 @@ class NativeDriver:
     def _tell_names(self, request: AttachRequest, networks: Mapping[str, Network]) -> None:
         entries = {}
         for name, network in networks.items():
-            if not network.dns_enabled or network.driver != "bridge":
-                continue
-            entries[name] = (network, entry(request, name))
+            if has_names(network):
+                entries[name] = (network, entry(request, name))
         if entries:
             self.names.change(entries, {})
 
@@ -171,18 +175,47 @@ class NativeDriver:
         """Start the one transaction this attachment needs, if any."""
         if not self._filters:
             return None
-        if not self.rules_present():
-            return self._nft_child(self._everything())
         known = self._ledger.networks_with_rules()
         new = [net for name, net in networks.items() if is_managed_bridge(net) and (name in made or name not in known)]
+        if new or not self.rules_present():
+            self._prepare_rules(request, new)
         ports = self.ports(request)
-        if ports:
-            self._teardowns.settle([_mention(port) for port in ports])
-        elements = [element for network in new for element in firewall.network_elements(network)]
-        script = firewall.add(elements) + firewall.add_ports(ports)
-        for network in new:
-            self._ledger.set_rules(network.name, True)
-        return self._nft_child(script) if script else None
+        if not ports:
+            return None
+        self._teardowns.settle([_mention(port) for port in ports])
+        return self._nft_child(firewall.add_ports(ports))
+
+    def _prepare_rules(self, request: AttachRequest, new: Sequence[Network]) -> None:
+        """Make the rules if they are not there, and the elements of the networks *new*.
+
+        One process at a time: nft compares intervals with what it read a moment ago, and fails if that changed.
+        """
+        with _Hold(f"{self._directory}/rules.lock", exclusive=True):
+            if not self.rules_present():
+                self._rebuild(request)
+                return
+            elements = [element for network in new for element in firewall.network_elements(network)]
+            self._run_nft(firewall.add(elements), request)
+            for network in new:
+                self._ledger.set_rules(network.name, True)
+
+    def _rebuild(self, request: AttachRequest) -> None:
+        """Make everything anew. The caller holds the lock of the rules."""
+        for port in self.ports(request):
+            run([self._nft, "-f", "-"], input=firewall.clear_port(port).encode(), timeout=_NFT_TIMEOUT)
+        self._run_nft(self._everything(), request)
+
+    def _run_nft(self, script: str, request: AttachRequest) -> None:
+        done = run([self._nft, "-f", "-"], input=script.encode(), timeout=_NFT_TIMEOUT)
+        if done.returncode and b"interval overlaps" in done.stderr:
+            # A network of an engine that is gone had such a subnet.
+            script = firewall.flush_subnets() + self._everything()
+            done = run([self._nft, "-f", "-"], input=script.encode(), timeout=_NFT_TIMEOUT)
+        if done.returncode:
+            for name in request.status:
+                self._ledger.set_rules(name, False)
+            said = done.stderr.decode(errors="replace").strip().partition("\n")[0]
+            raise WherryError(f"nft: {said or 'it failed without saying why'}")
 
     def rules_present(self) -> bool:
         """Are the table and its rules there?"""
@@ -228,17 +261,13 @@ class NativeDriver:
         """Wait for a transaction; a port that still leads to a container that is gone is taken from it."""
         if child is None:
             return
-        status, output = child.finish()
-        if status == 0:
-            return
-        for port in self.ports(request):
-            run([self._nft, "-f", "-"], input=firewall.clear_port(port).encode(), timeout=30)
-        done = run([self._nft, "-f", "-"], input=self._everything().encode(), timeout=60)
-        if done.returncode:
-            for name in request.status:
-                self._ledger.set_rules(name, False)
-            said = (done.stderr or output).decode(errors="replace").strip().partition("\n")[0]
-            raise WherryError(f"nft: {said or 'it failed without saying why'}")
+        status, _output = child.finish()
+        if status:
+            self._restore(request)
+
+    def _restore(self, request: AttachRequest) -> None:
+        with _Hold(f"{self._directory}/rules.lock", exclusive=True):
+            self._rebuild(request)
 
     # -- detaching -----------------------------------------------------------------------------------------------
 
@@ -303,7 +332,7 @@ class NativeDriver:
         """Make rules and names of an attached container again, whatever became of them."""
         attached = self._ledger.attachment(request.container_id) or request
         if self._filters:
-            self.apply(self._nft_child(self._everything()), attached)
+            self._restore(attached)
         self._tell_names(attached, {name: self._network(name) for name in attached.status})
         return attached.status
 
@@ -341,7 +370,7 @@ class NativeDriver:
             self._teardowns.settle()
             left = self._ledger.attachments(NAME)
             if left and self._filters and not self.rules_present():
-                self.apply(self._nft_child(self._everything()), left[0])
+                self._restore(left[0])
             used = self.leases.networks_in_use()
             for network in self.definitions.list():
                 if network.name not in used:
@@ -362,15 +391,13 @@ class NativeDriver:
         """Remove the bridge and the rules of a network, unless another engine's containers are on it."""
         if not is_managed_bridge(network):
             return
-        with Netlink() as netlink:
-            bridge = rtnetlink.find(netlink, network.network_interface)
-            if bridge is not None:
-                if bridge.kind != "bridge" or rtnetlink.children(rtnetlink.links(netlink), bridge.index):
-                    return
-                netlink.change([rtnetlink.delete(network.network_interface)])
+        if not remove_bridge(network.network_interface):
+            return
         if network.name in self._ledger.networks_with_rules():
             if self.rules_present():
-                run([self._nft, "-f", "-"], input=firewall.remove(firewall.network_elements(network)).encode())
+                script = firewall.remove(firewall.network_elements(network))
+                with _Hold(f"{self._directory}/rules.lock", exclusive=True):
+                    run([self._nft, "-f", "-"], input=script.encode(), timeout=_NFT_TIMEOUT)
             self._ledger.set_rules(network.name, False)
 
     def _hold(self, *, exclusive: bool) -> _Hold:
@@ -421,6 +448,11 @@ class _Hold:
 
     def __exit__(self, *_exc: object) -> None:
         os.close(self._fd)
+
+
+def has_names(network: Network) -> bool:
+    """Can containers of the network find each other by name? The name server listens on the bridge."""
+    return network.dns_enabled and network.driver == "bridge"
 
 
 def entry(request: AttachRequest, network: str) -> Entry:

@@ -24,8 +24,10 @@ from wherry.model import jsontext
 from wherry.model.network import NetworkStatus
 from wherry.network.child import Child, start_unattended
 from wherry.network.definitions import Definitions
+from wherry.network.definitions import document as definition
 from wherry.network.leases import Leases
 from wherry.network.ledger import Ledger
+from wherry.network.links import wait_for_ports
 from wherry.network.protocol import AttachRequest
 from wherry.sys import log
 from wherry.sys.files import atomic_write, make_dirs, read_bytes
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from wherry.config.settings import Settings
-    from wherry.model.network import Network
+    from wherry.model.network import Network, NetworkOptions
 
 #: Arguments: lock file, request file, namespace mount, then the netavark command. Removes file and mount at the end.
 _TEARDOWN = (
@@ -70,6 +72,10 @@ class NetavarkDriver:
         self.definitions = Definitions(network.network_config_dir, network.default_network, network.default_subnet)
         self._program = ""
 
+    def backend_of(self, container: str) -> str:
+        """Name of the driver that attached *container*, empty when none did."""
+        return self._ledger.backend(container)
+
     # -- attaching -----------------------------------------------------------------------------------------------
 
     def begin(self, request: AttachRequest) -> PendingSetup:
@@ -86,7 +92,7 @@ class NetavarkDriver:
                 atomic_write(self._record(request.container_id), jsontext.dumps(document).encode(), sync=False)
             return PendingSetup(self, request, document, program)
         except BaseException:
-            self._ledger.detach(request.container_id)
+            self.leases.release(request.container_id)
             raise
 
     def _record(self, container: str) -> str:
@@ -108,7 +114,7 @@ class NetavarkDriver:
             "container_id": request.container_id,
             "container_name": request.container_name,
             "networks": options,
-            "network_info": {name: _complete(network) for name, network in networks.items()},
+            "network_info": {name: definition(network) for name, network in networks.items()},
         }
         if request.port_mappings:
             document["port_mappings"] = [
@@ -162,8 +168,8 @@ class NetavarkDriver:
         self._ledger.attach(NAME, request.replace(status=status))
 
     def failed(self, request: AttachRequest) -> None:
-        """Return what an attachment held that failed."""
-        self._ledger.detach(request.container_id)
+        """Return the leases of an attachment that failed; what there is to take down stays known."""
+        self.leases.release(request.container_id)
 
     # -- detaching -----------------------------------------------------------------------------------------------
 
@@ -215,10 +221,12 @@ class NetavarkDriver:
                 other = jsontext.loads(read_bytes(path))
             except (FileNotFoundError, jsontext.JSONError):
                 continue
-            overlaps = bool(ports & _document_ports(other))
-            if age > _DOUBTFUL and not with_argument(path):
+            wanted = request is None or bool(ports & _document_ports(other))
+            if wanted and age < _DOUBTFUL:
+                _wait_for_removal(path, _DOUBTFUL - age)
+            if (wanted or age > _DOUBTFUL) and os.path.exists(path) and not with_argument(path):
                 self._run_teardown(self._find_program(), path, path.removesuffix(".json"))
-            if overlaps or request is None:
+            if wanted:
                 _wait_for_removal(path)
 
     # -- running containers --------------------------------------------------------------------------------------
@@ -252,7 +260,8 @@ class NetavarkDriver:
         """Remember an attachment that has changed, and what taking it down will need."""
         self._ledger.attach(NAME, attached)
         addresses = {name: _addresses(attached.status.get(name)) for name in attached.networks}
-        document = self._document(attached, {name: networks[name] for name in attached.networks}, addresses)
+        named = attached.replace(networks=_with_interfaces(attached))
+        document = self._document(named, {name: networks[name] for name in attached.networks}, addresses)
         make_dirs(self._attached)
         atomic_write(self._record(attached.container_id), jsontext.dumps(document).encode(), sync=False)
 
@@ -274,7 +283,8 @@ class NetavarkDriver:
             except NotFound:
                 log.warning(f"network {name} of container {request.container_id} no longer exists")
         addresses = {name: _addresses(request.status.get(name)) for name in networks}
-        wanted = request.replace(networks={name: request.networks[name] for name in networks})
+        options = _with_interfaces(request)
+        wanted = request.replace(networks={name: options[name] for name in networks})
         document = jsontext.dumps(self._document(wanted, networks, addresses)).encode()
         turn = self.lock()
         try:
@@ -292,7 +302,7 @@ class NetavarkDriver:
             name: options.replace(
                 static_ips=_addresses(request.status.get(name)), static_mac=_mac(request.status.get(name))
             )
-            for name, options in request.networks.items()
+            for name, options in _with_interfaces(request).items()
         }
         self.leases.release(request.container_id)
         return self._set_up(request.replace(networks=same, status={}), list(same))
@@ -301,7 +311,7 @@ class NetavarkDriver:
         """Take away the bridge and the rules of a network nobody uses."""
         self.settle()
         bridge = network.network_interface
-        if network.driver == "bridge" and _exists(bridge) and not _has_ports(bridge):
+        if network.driver == "bridge" and _exists(bridge) and wait_for_ports(bridge):
             self._remove_bridge(network)
 
     # -- checking ------------------------------------------------------------------------------------------------
@@ -331,7 +341,7 @@ class NetavarkDriver:
         for network in self.definitions.list():
             bridge = network.network_interface
             # A bridge with interfaces has another engine's containers on it.
-            if network.name not in used and network.driver == "bridge" and _exists(bridge) and not _has_ports(bridge):
+            if network.name not in used and network.driver == "bridge" and _exists(bridge) and wait_for_ports(bridge):
                 self._remove_bridge(network)
 
     def _remove_bridge(self, network: Network) -> None:
@@ -415,20 +425,6 @@ def _wait_for_setup(request: AttachRequest) -> None:
             wait_gone(pid, timeout=max(0.0, deadline - time.monotonic()))
 
 
-def _complete(network: Network) -> dict[str, Any]:
-    """A definition with the keys netavark insists on even when they have their default value."""
-    return {
-        "name": network.name,
-        "id": network.id,
-        "driver": network.driver,
-        "network_interface": network.network_interface,
-        "ipv6_enabled": False,
-        "internal": False,
-        "dns_enabled": False,
-        "ipam_options": {"driver": "host-local"},
-    } | network.to_json()
-
-
 def _error_text(data: bytes) -> str:
     text = data.decode(errors="replace").strip()
     try:
@@ -443,6 +439,16 @@ def _addresses(status: NetworkStatus | None) -> list[str]:
     return [
         address.ipnet.partition("/")[0] for interface in status.interfaces.values() for address in interface.subnets
     ]
+
+
+def _with_interfaces(request: AttachRequest) -> dict[str, NetworkOptions]:
+    """The networks of a running container, each with the interface it really has."""
+    found = {}
+    for name, options in request.networks.items():
+        block = request.status.get(name)
+        have = next(iter(block.interfaces), "") if block is not None else ""
+        found[name] = options.replace(interface_name=have or options.interface_name)
+    return found
 
 
 def _mac(status: NetworkStatus | None) -> str:
@@ -483,13 +489,3 @@ def _exists(interface: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def _has_ports(bridge: str) -> bool:
-    """Is anything attached to *bridge*? Asked over netlink: /sys shows the network namespace it was mounted in."""
-    from wherry.sys import rtnetlink
-    from wherry.sys.netlink import Netlink
-
-    with Netlink() as netlink:
-        link = rtnetlink.find(netlink, bridge)
-        return link is not None and bool(rtnetlink.children(rtnetlink.links(netlink), link.index))

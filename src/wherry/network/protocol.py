@@ -30,6 +30,9 @@ if TYPE_CHECKING:
         definitions: Definitions
         leases: Leases
 
+        def backend_of(self, container: str) -> str:
+            """Name of the driver that attached *container* (they share their leases), empty when none did."""
+
         def begin(self, request: AttachRequest) -> Pending:
             """Start attaching ``request.net_ns`` to every network of the request."""
 

@@ -52,24 +52,34 @@ class Teardowns:
         found = {}
         for name in names:
             path = f"{self._directory}/{name}"
-            if name.endswith(_SUFFIX):
-                try:
-                    found[path] = time.time() - os.stat(path).st_mtime
-                except FileNotFoundError:
-                    continue
+            try:
+                age = time.time() - os.stat(path).st_mtime
+                if name.endswith(_SUFFIX):
+                    found[path] = age
+                elif age > _DOUBTFUL:       # its writer was killed
+                    os.unlink(path)
+            except FileNotFoundError:
+                continue
         return found
 
     def abandoned(self) -> list[str]:
         """Ids of containers whose deletions nobody finished."""
-        return [os.path.basename(path).removesuffix(_SUFFIX) for path, age in self.pending().items() if _dead(path, age)]
+        dead = [path for path, age in self.pending().items() if _dead(path, age)]
+        return [os.path.basename(path).removesuffix(_SUFFIX) for path in dead]
 
     def settle(self, texts: Collection[str] | None = None) -> None:
         """Wait for deletions that mention one of *texts* (None: all); start those again whose program died."""
         for path, age in self.pending().items():
-            if _dead(path, age):
-                self._run(path)
             script = try_read_text(path)
-            if script is not None and (texts is None or any(text in script for text in texts)):
+            if script is None:
+                continue
+            wanted = texts is None or any(text in script for text in texts)
+            if wanted and age < _DOUBTFUL:
+                _wait_for_removal(path, _DOUBTFUL - age)
+                age = _DOUBTFUL
+            if age >= _DOUBTFUL and os.path.exists(path) and not with_argument(path):
+                self._run(path)
+            if wanted:
                 _wait_for_removal(path)
 
 

@@ -47,7 +47,18 @@ class CgroupWarmup:
     def stop(self) -> None:
         self._stopped = True
 
+    @property
+    def active(self) -> bool:
+        """Is it still at work?"""
+        return not self._stopped
+
     def _run(self) -> None:
+        try:
+            self._keep_ready()
+        finally:
+            self._stopped = True
+
+    def _keep_ready(self) -> None:
         try:
             fd = _open_own()
         except (OSError, ValueError):

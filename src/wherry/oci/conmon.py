@@ -29,11 +29,11 @@ from __future__ import annotations
 
 import os
 
-from wherry.errors import from_os_error
+from wherry.errors import WherryError, from_os_error
 from wherry.model.jsontext import loads
 from wherry.model.record import EMPTY, Record, field
 from wherry.oci.monitor import Handover, Monitor
-from wherry.sys import cgroups, processes
+from wherry.sys import cgroups, log, processes
 from wherry.sys.files import make_dirs, try_read_text
 
 TYPE_CHECKING = False
@@ -145,18 +145,23 @@ class Creation:
                 conmon_start=processes.start_time(conmon_pid) if conmon_pid else 0,
             )
         except BaseException:
-            self.abandon()
+            try:
+                self.abandon()
+            except WherryError as trouble:      # what went wrong first is what counts
+                log.warning(f"cleaning up after creating container {self._launch.id}: {trouble}")
             raise
         self._monitor.close()
         return created
 
     def abandon(self) -> None:
-        """Undo what was done so far."""
+        """Undo what was done so far. Raises a :class:`wherry.errors.WherryError` when something cannot be undone."""
         self._monitor.kill()
         self._monitor.close()
-        self._runtime.delete(self._launch.id, force=True)
-        _remove_cgroup(self._launch)
-        remove_files(self._launch)
+        try:
+            self._runtime.delete(self._launch.id, force=True)
+            _remove_cgroup(self._launch)
+        finally:
+            remove_files(self._launch)
 
 
 def _remove_cgroup(launch: Launch) -> None:

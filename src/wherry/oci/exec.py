@@ -145,7 +145,11 @@ def start(conmon_path: str, runtime: OciRuntime, launch: ExecLaunch) -> ExecStar
 
 def _prepare(launch: ExecLaunch) -> None:
     make_dirs(launch.exit_dir)
-    data = dumps(dict(launch.process)).encode("utf-8", "surrogateescape")
+    process = dict(launch.process)
+    if launch.size is not None and launch.terminal:
+        # Through the ctl fifo the size could come after the command has looked.
+        process["consoleSize"] = {"height": launch.size[0], "width": launch.size[1]}
+    data = dumps(process).encode("utf-8", "surrogateescape")
     atomic_write(f"{launch.directory}/process.json", data, 0o600, sync=False)
 
 
@@ -156,8 +160,6 @@ def _attach(monitor: Monitor, launch: ExecLaunch) -> attach.Attachment | None:
     if monitor.attach.read() is None:
         return None         # conmon is gone; the sync pipe says why
     attachment = attach.connect(launch.directory)
-    if launch.size is not None:
-        attachment.resize(*launch.size)
     monitor.release()
     return attachment
 

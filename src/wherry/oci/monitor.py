@@ -79,6 +79,7 @@ class Handover:
         preserved = {number: number if _is_open(number) else -1 for number in range(3, 3 + preserve_fds)}
         self.null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         self._given = [self.null]
+        self._kept: list[int] = []
         self.fds = {**{number: self.null if fd < 0 else fd for number, fd in preserved.items()}, **fds}
 
     def pipe(self, variable: str, *, conmon_reads: bool) -> int:
@@ -89,12 +90,14 @@ class Handover:
         self.fds[number] = theirs
         self.env[variable] = str(number)
         self._given.append(theirs)
+        self._kept.append(ours)
         return ours
 
     def silence(self) -> int:
         """Give conmon no input, and a pipe for what it prints; our end of that."""
         reader, writer = os.pipe()
         self._given.append(writer)
+        self._kept.append(reader)
         self.fds.update({0: self.null, 1: writer, 2: writer})
         return reader
 
@@ -103,6 +106,12 @@ class Handover:
         for fd in self._given:
             os.close(fd)
         self._given = []
+
+    def abort(self) -> None:
+        """Close our ends of the pipes too: conmon could not be started."""
+        for fd in self._kept:
+            os.close(fd)
+        self._kept = []
 
 
 class Monitor:
@@ -133,11 +142,11 @@ class Monitor:
         self.pid_file = pid_file
         self._pid = 0
         self._released = not (attach or cgroup)
-        self.sync = Channel(handover.pipe("_OCI_SYNCPIPE", conmon_reads=False))
-        self.attach = Channel(handover.pipe("_OCI_ATTACHPIPE", conmon_reads=False)) if attach else None
-        self._start = handover.pipe("_OCI_STARTPIPE", conmon_reads=True) if attach or cgroup else -1
-        self._output = -1 if passthrough else handover.silence()
         try:
+            self.sync = Channel(handover.pipe("_OCI_SYNCPIPE", conmon_reads=False))
+            self.attach = Channel(handover.pipe("_OCI_ATTACHPIPE", conmon_reads=False)) if attach else None
+            self._start = -1 if self._released else handover.pipe("_OCI_STARTPIPE", conmon_reads=True)
+            self._output = -1 if passthrough else handover.silence()
             self._pid = processes.spawn(
                 argv, env=handover.env, cwd=directory, fds=handover.fds, new_session=True
             )
@@ -146,7 +155,7 @@ class Monitor:
                 cgroups.move(cgroup, self._pid)
         except BaseException as error:
             self.kill()
-            self.close()
+            handover.abort()
             if isinstance(error, OSError):
                 raise from_os_error(error, "starting conmon") from error
             raise

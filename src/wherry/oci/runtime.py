@@ -26,15 +26,17 @@ if TYPE_CHECKING:
 JSON_LOG = frozenset(("crun", "crun-vm", "crun-wasm", "krun", "runc", "kata", "runsc", "youki", "ocijail"))
 #: Runtimes whose container is a plain process of this kernel, so that a signal needs no help from the runtime.
 _PLAIN_PROCESS = frozenset(("crun", "crun-wasm", "runc", "youki"))
+_STATE_BELOW_RUN = frozenset(("crun", "runc"))
 _PATH = ":".join(processes.STANDARD_PATH)
 
 
 class OciRuntime:
     """One runtime as wherry uses it.
 
-    ``flags`` are global options the user wants (``--debug``); ``root`` is the directory for the runtime's own state,
-    empty for its default; ``env`` is its whole environment (``PATH`` is added when missing), also below conmon.  crun
-    takes its default from ``XDG_RUNTIME_DIR`` even for root: a container is only found again with the same value.
+    ``flags`` are global options the user wants (``--debug``); ``env`` is its whole environment (``PATH`` is added when
+    missing), also below conmon.  ``root`` is the directory for the runtime's own state.  By default that of crun and
+    runc is theirs below ``XDG_RUNTIME_DIR`` of *env*, or else below /run; it is always named, because crun would
+    follow the variable wherever it is set, even for root, and not find a container again without it.
     """
 
     def __init__(
@@ -51,10 +53,12 @@ class OciRuntime:
         self.name = name
         self.path = path
         self.flags = tuple(flags)
+        self.env = {"PATH": _PATH, **env}
         self.root = root
+        if not root and self.kind in _STATE_BELOW_RUN:
+            self.root = f"{self.env.get('XDG_RUNTIME_DIR') or '/run'}/{self.kind}"
         self.systemd_cgroup = systemd_cgroup
         self.supports_json = os.path.basename(name) in JSON_LOG if supports_json is None else supports_json
-        self.env = {"PATH": _PATH, **env}
 
     @property
     def kind(self) -> str:
@@ -66,11 +70,8 @@ class OciRuntime:
         return [*self.flags, "--root", self.root] if self.root else list(self.flags)
 
     def state_dir(self, container_id: str) -> str:
-        """Where crun keeps the state of a container."""
-        root = self.root
-        if not root:
-            root = (self.env.get("XDG_RUNTIME_DIR") or "/run") + "/crun"
-        return f"{root}/{container_id}"
+        """Where the runtime keeps the state of a container; empty when that is not known."""
+        return f"{self.root}/{container_id}" if self.root else ""
 
     def start(self, container_id: str) -> None:
         """Let a created container run its command."""

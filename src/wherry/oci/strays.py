@@ -30,11 +30,10 @@ def settle(container_id: str, pid_file: str) -> None:
     deadline = time.monotonic() + TIMEOUT
     while True:
         found = processes.with_argument(container_id)
-        monitors = [pid for pid, argv in found.items() if _is_monitor(argv, container_id)]
+        monitors = [pid for pid, argv in found.items() if _is_monitor(argv, container_id) and not _is_over(pid, found)]
         pid = read_pid(pid_file)
         runtimes = [other for other, argv in found.items() if other != pid and _is_creating(argv, container_id)]
-        waiting = monitors and not pid and not any(_is_exit_command(other, found, monitors) for other in found)
-        if not runtimes and not waiting:
+        if not runtimes and (pid or not monitors):
             break
         if time.monotonic() > deadline:
             _kill(runtimes)
@@ -51,9 +50,10 @@ def _is_creating(argv: Sequence[str], container_id: str) -> bool:
     return argv[-1] == container_id and "--bundle" in argv and ("create" in argv or "restore" in argv)
 
 
-def _is_exit_command(pid: int, found: dict[int, list[str]], monitors: Sequence[int]) -> bool:
-    """Is *pid* what conmon runs when all is over?"""
-    return "cleanup" in found[pid] and processes.parent(pid) in monitors
+def _is_over(monitor: int, found: dict[int, list[str]]) -> bool:
+    """Has this conmon come to its exit command, which may be waiting for us, or be us?"""
+    commands = [os.getpid(), *(pid for pid, argv in found.items() if "cleanup" in argv)]
+    return any(processes.parent(pid) == monitor for pid in commands)
 
 
 def _kill(pids: Sequence[int]) -> None:

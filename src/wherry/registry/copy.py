@@ -55,9 +55,8 @@ def copy_image(
     spool_parent: str,
     reporter: Reporter | None = None,
     known: KnownForms | None = None,
-    sign: Callable[[bytes, str], Sequence[bytes]] | None = None,
 ) -> Copied:
-    """Copy all of *source*; the caller commits *destination*. *sign* makes signatures of manifest bytes and digest.
+    """Copy all of *source*; the caller commits *destination*.
 
     Raises wherry errors; the destination's rules say what may then be left there (blobs in a registry, nothing else).
     """
@@ -75,8 +74,6 @@ def copy_image(
         listener.finish(digest, "done")
         listener.message("Writing manifest to image destination")
         try:
-            if sign is not None:
-                destination.put_signatures(sign(data, digest_of(data)), digest_of(data))
             destination.put_manifest(data, media_type, instance=options.instance)
         except WherryError as error:
             if position + 1 == len(types) or not refuses_type(error):
@@ -176,9 +173,12 @@ class _Copier:
     def _find_known(self, layer: LayerBlob, wanted: str) -> KnownBlob | None:
         if self._known is None or wanted == NONE:
             return None
+        # A layer may keep the compression it came with, where the manifest can say so.
+        loose = not self._options.force_compression and not self._options.compression
+        loose = loose and self.target == mediatypes.OCI_MANIFEST
         forms = [
             form for form in self._known(layer)
-            if form.compression == wanted or not (self._options.force_compression or self._options.compression)
+            if form.compression == wanted or (loose and form.compression == ZSTD and not form.repository)
         ]
         return self._destination.find_known(forms)
 

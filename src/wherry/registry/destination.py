@@ -76,9 +76,6 @@ class ImageDestination:
         """Write the image's manifest; *instance*: it is one of a list that follows."""
         raise NotImplementedError
 
-    def put_signatures(self, signatures: Sequence[bytes], manifest_digest: str) -> None:
-        """Keep simple-signing signatures of a manifest."""
-
     def commit(self) -> None:
         """Everything is there."""
 

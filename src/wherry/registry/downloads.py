@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from wherry.errors import Cancelled, Corrupt, InternalError, WherryError, from_os_error
 from wherry.registry.failures import Context, is_transient
 from wherry.registry.http import Response
+from wherry.registry.partial import PartialBlobs, hash_existing
 from wherry.registry.progress import Reporter
 from wherry.registry.retry import RetryPolicy
 from wherry.registry.source import LayerBlob
@@ -55,9 +56,11 @@ class Downloads:
         retry: RetryPolicy,
         reporter: Reporter,
         cancelled: threading.Event,
+        kept: PartialBlobs | None = None,
     ) -> None:
         self._fetch = fetch
         self._spool = spool
+        self._kept = kept
         self._workers = max(workers, 1)
         self._retry = retry
         self._reporter = reporter
@@ -108,7 +111,7 @@ class Downloads:
                 self._changed.wait()
 
     def _enqueue(self, digest: str, layer: LayerBlob) -> None:
-        blob = self._blobs[digest] = _Blob(layer, self._spool.create())
+        blob = self._blobs[digest] = _Blob(layer, -1 if self._kept is not None else self._spool.create())
         self._waiting.append(blob)
         if len(self._threads) < self._workers:
             thread = threading.Thread(target=self._work, name=f"wherry-blob-{len(self._threads)}", daemon=True)
@@ -127,6 +130,8 @@ class Downloads:
                 with Context(f"reading blob {blob.layer.digest}"):
                     self._download(blob)
             except WherryError as error:
+                if self._kept is not None and isinstance(error, Corrupt):
+                    self._kept.forget(blob.layer.digest)
                 self._fail(error)
             except OSError as error:
                 self._fail(from_os_error(error, f"reading blob {blob.layer.digest}"))
@@ -143,17 +148,32 @@ class Downloads:
         layer = blob.layer
         verifier = Verifier(layer.digest, layer.size)
         self._reporter.start(layer.digest, "Copying blob", layer.size)
+        if self._kept is not None:
+            self._take_up(blob, verifier, self._kept)
         # A descriptor of its own: whatever this thread does late, it cannot write to a number used again by then.
         fd = os.dup(blob.fd)
         try:
-            self._transfer(blob, fd, verifier)
+            if not blob.received or blob.received != layer.size:
+                self._transfer(blob, fd, verifier)
         finally:
             os.close(fd)
         verifier.finish()
+        if self._kept is not None:
+            self._kept.downloaded(layer.digest)
         with self._changed:
             blob.complete = True
             self._changed.notify_all()
         self._reporter.finish(layer.digest, "done")
+
+    def _take_up(self, blob: _Blob, verifier: Verifier, kept: PartialBlobs) -> None:
+        """Begin with what an earlier pull left, or another one has just fetched."""
+        blob.fd = kept.open(blob.layer.digest, blob.layer.size, self._cancelled)
+        held = hash_existing(blob.fd, verifier)
+        if held:
+            with self._changed:
+                blob.received = held
+                self._changed.notify_all()
+            self._reporter.update(blob.layer.digest, held)
 
     def _transfer(self, blob: _Blob, fd: int, verifier: Verifier) -> None:
         """Receive all of *blob*, in as many attempts as the policy allows."""

@@ -192,10 +192,6 @@ class DirDestination(ImageDestination):
         name = f"{encoded(digest_of(data))}.manifest.json" if instance else "manifest.json"
         self._writer.put_bytes(name, data)
 
-    def put_signatures(self, signatures: Sequence[bytes], manifest_digest: str) -> None:
-        for number, signature in enumerate(signatures, 1):
-            self._writer.put_bytes(f"signature-{number}", signature)
-
 
 def open_layout(path: str) -> OciLayout:
     """The OCI layout directory at *path*, made if there is none. Raises :class:`Corrupt` for a broken index."""

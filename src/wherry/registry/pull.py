@@ -39,13 +39,15 @@ def open_image(
     retry: int | None = None,
     retry_delay: float | None = None,
     is_layer_present: IsLayerPresent | None = None,
+    blob_dir: str = "",
 ) -> RegistrySource:
     """Find *reference* on its registry or a mirror of it; read its manifest, for *platform*, and its config.
 
     *credentials* (a string is ``USER[:PASSWORD]``) are for the registry of the reference only; without them, and for
     mirrors, they are looked up in *authfile* and the usual places.  *tls_verify* None follows registries.conf.
     *retry* and *retry_delay* (seconds) override containers.conf.  Layers are fetched when the first one is opened,
-    except those *is_layer_present* knows.  Close the source after use.
+    except those *is_layer_present* knows; in *blob_dir*, if given, they survive a pull that does not end.
+    Close the source after use.
 
     Raises :class:`RegistryError` and its kin in Podman's words, :class:`NotFound` when no image suits the platform,
     :class:`Corrupt` when what came is not what was asked for.
@@ -75,6 +77,7 @@ def open_image(
             retry=policy,
             reporter=reporter,
             is_layer_present=is_layer_present,
+            blob_dir=blob_dir,
         )
     except BaseException:
         found.client.close()

@@ -12,6 +12,7 @@ from wherry.registry.downloads import Downloads
 from wherry.registry.failures import Context
 from wherry.registry.http import Response
 from wherry.registry.manifests import ImageManifest, ManifestList
+from wherry.registry.partial import PartialBlobs
 from wherry.registry.platform import Platform
 from wherry.registry.progress import Reporter
 from wherry.registry.retry import RetryPolicy
@@ -59,7 +60,10 @@ def _read_config(client: RegistryClient, repository: str, image: RemoteImage) ->
 
 
 class RegistrySource(ImageSource):
-    """Layers come through a spool; all that *is_layer_present* does not know are fetched once one is opened."""
+    """Layers come through a spool, or through *blob_dir* where they survive a pull that is cut short.
+
+    All that *is_layer_present* does not know are fetched once one is opened.
+    """
 
     def __init__(
         self,
@@ -73,6 +77,7 @@ class RegistrySource(ImageSource):
         retry: RetryPolicy,
         reporter: Reporter | None,
         is_layer_present: IsLayerPresent | None,
+        blob_dir: str = "",
     ) -> None:
         super().__init__(
             reference=reference,
@@ -92,6 +97,8 @@ class RegistrySource(ImageSource):
         self._retry = retry
         self._is_layer_present = is_layer_present
         self._spool: Spool | None = None
+        self._blob_dir = blob_dir
+        self._kept: PartialBlobs | None = None
         self._downloads: Downloads | None = None
 
     def open_layer(self, index: int) -> Stream:
@@ -106,7 +113,17 @@ class RegistrySource(ImageSource):
             self._downloads.close(self._client.close)
         if self._spool is not None:
             self._spool.close()
+        if self._kept is not None:
+            self._kept.close()
         self._client.close()
+
+    def access(self) -> tuple[RegistryClient, str]:
+        """The client and repository the image is read with, for what is beside it (signatures)."""
+        return self._client, self._repository
+
+    def finished(self) -> None:
+        if self._kept is not None:
+            self._kept.forget_all()
 
     def _start(self) -> Downloads:
         diff_ids = [layer.diff_id for layer in self.layers]
@@ -117,6 +134,8 @@ class RegistrySource(ImageSource):
         ]
         self._announced.update(layer.digest for layer in missing)
         self._spool = Spool(self._spool_parent)
+        if self._blob_dir:
+            self._kept = PartialBlobs(self._blob_dir)
         return Downloads(
             self._fetch,
             missing,
@@ -125,6 +144,7 @@ class RegistrySource(ImageSource):
             retry=self._retry,
             reporter=self._reporter,
             cancelled=threading.Event(),
+            kept=self._kept,
         )
 
     def _fetch(self, layer: LayerBlob, offset: int) -> tuple[Response, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
 from typing import TYPE_CHECKING
 
 from wherry.model.record import Record
@@ -75,6 +74,9 @@ class ImageSource:
 
     def close(self) -> None:
         """Stop what is under way and remove what was spooled. A second call does nothing."""
+
+    def finished(self) -> None:
+        """Everything is stored: what was kept in case it would not be is not needed any more."""
 
     def announce_config(self) -> None:
         """Tell the reporter that the layers are done with and the config is next.

@@ -148,7 +148,7 @@ class ContainerSpec(Record):
     personality: str | None = None
     oom_score_adjust: int | None = None
     chroot_dirs: Sequence[str] | None = None
-    restart: RestartRequest | None = field(record=RestartRequest)
+    restart: RestartRequest | None = field(default=None, record=RestartRequest)
     remove: bool | None = None
     remove_image: bool | None = None
     # how the command behaves
@@ -193,7 +193,7 @@ class ContainerSpec(Record):
     privileged: bool | None = None
     cap_add: Sequence[str] | None = None
     cap_drop: Sequence[str] | None = None
-    security: SecurityRequest | None = field(record=SecurityRequest)
+    security: SecurityRequest | None = field(default=None, record=SecurityRequest)
     seccomp_policy: str | None = None
     read_only: bool | None = None
     read_only_tmpfs: bool | None = None
@@ -201,8 +201,8 @@ class ContainerSpec(Record):
     gid_map: Sequence[str] | None = None
     sub_uid_name: str | None = None
     sub_gid_name: str | None = None
-    secrets: Sequence[SecretRequest] | None = field(records=SecretRequest)
-    devices: Sequence[DeviceRequest] | None = field(records=DeviceRequest)
+    secrets: Sequence[SecretRequest] | None = field(default=None, records=SecretRequest)
+    devices: Sequence[DeviceRequest] | None = field(default=None, records=DeviceRequest)
     device_rules: Sequence[Mapping[str, Any]] | None = None     # OCI LinuxDeviceCgroup
     gpus: Sequence[str] | None = None
     # namespaces: host, private, container:NAME, ns:PATH, pod and what the namespace allows besides
@@ -235,15 +235,15 @@ class ContainerSpec(Record):
     device_read_iops: Mapping[str, int] | None = None
     device_write_iops: Mapping[str, int] | None = None
     pids_limit: int | None = None
-    ulimits: Sequence[UlimitRequest] | None = field(records=UlimitRequest)
+    ulimits: Sequence[UlimitRequest] | None = field(default=None, records=UlimitRequest)
     cgroups: str | None = None                          # enabled, disabled, no-conmon, split
     cgroup_parent: str | None = None
     cgroup_conf: Mapping[str, str] | None = None
     rdt_class: str | None = None
     sysctls: Mapping[str, str] | None = None
     # network
-    network: NetworkRequest | None = field(record=NetworkRequest)
-    ports: Sequence[PortMapping] | None = field(records=PortMapping)
+    network: NetworkRequest | None = field(default=None, record=NetworkRequest)
+    ports: Sequence[PortMapping] | None = field(default=None, records=PortMapping)
     publish_all: bool | None = None
     expose: Mapping[str, Sequence[str]] | None = None
     ip: str | None = None
@@ -258,10 +258,10 @@ class ContainerSpec(Record):
     no_hosts: bool | None = None
     no_hostname: bool | None = None
     # storage
-    mounts: Sequence[MountRequest] | None = field(records=MountRequest)
+    mounts: Sequence[MountRequest] | None = field(default=None, records=MountRequest)
     volumes_from: Sequence[str] | None = None
     image_volume: str | None = None                     # anonymous, tmpfs, ignore
     storage_opts: Mapping[str, str] | None = None
     # logs
     log_driver: str | None = None
-    log: LogRequest | None = field(record=LogRequest)
+    log: LogRequest | None = field(default=None, record=LogRequest)

@@ -55,6 +55,11 @@ def _mode(inputs: Inputs, which: str, text: str) -> Mode:
                 f"cannot find specified {name} namespace path: faccessat {value}: no such file or directory"
             )
         return Mode(kind="path", value=value)
+    if kind == "pod":
+        raise InvalidArgument(
+            "cannot use pod namespace as container is not joining a pod or pod has no infra container: "
+            "invalid argument"
+        )
     if kind != "container":
         return Mode(kind=kind, value=value)
     try:

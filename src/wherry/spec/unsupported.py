@@ -8,27 +8,16 @@ if TYPE_CHECKING:
 
 #: field of ContainerSpec, flag, reason
 _FIELDS = (
-    ("pod", "--pod", "pods are not supported yet"),
-    ("pod_id_file", "--pod-id-file", "pods are not supported yet"),
-    ("init_container", "--init-ctr", "pods are not supported yet"),
     ("gpus", "--gpus", "GPU devices are not supported yet"),
-    ("secrets", "--secret", "secrets are not supported yet"),
     ("decryption_keys", "--decryption-key", "encrypted images are not supported yet"),
     ("health_command", "--health-cmd", "health checks are not run yet"),
     ("startup_command", "--health-startup-cmd", "health checks are not run yet"),
 )
-#: namespaces a pod can share
-_NAMESPACES = (("pid", "--pid"), ("ipc", "--ipc"), ("uts", "--uts"), ("cgroupns", "--cgroupns"), ("userns", "--userns"))
 
 
 def unsupported(spec: ContainerSpec) -> list[tuple[str, str]]:
     """(flag, reason) of everything asked for that the engine cannot do yet; empty when it can do it all."""
     out = [(flag, reason) for field, flag, reason in _FIELDS if getattr(spec, field)]
-    out += [
-        (flag, "pods are not supported yet") for field, flag in _NAMESPACES if getattr(spec, field) == "pod"
-    ]
-    if spec.network is not None and spec.network.mode == "pod":
-        out.append(("--network", "pods are not supported yet"))
     if any(device.cdi for device in spec.devices or ()):
         out.append(("--device", "CDI devices are not supported yet"))
     if any(mount.type == "artifact" for mount in spec.mounts or ()):

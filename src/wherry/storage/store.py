@@ -310,6 +310,19 @@ class Store:
             layer = parts.layers.get(layer_id)
             yield from reassemble(layer.home.tar_split(layer.id), parts.driver.contents(layer))
 
+    def mount_layer(self, layer_id: str) -> str:
+        """Mount an image's or container's layer, or count one more user; returns where."""
+        parts = self._parts
+        with parts.locks.hold(storage=True, layers=EXCLUSIVE):
+            layer = parts.layers.get(layer_id)
+            return parts.mounts.mount(layer, MountRequest(read_only=bool(layer.record.diff_digest)))
+
+    def unmount_layer(self, layer_id: str) -> bool:
+        """Count one user of a layer's mount less; True when it was really unmounted."""
+        parts = self._parts
+        with parts.locks.hold(layers=EXCLUSIVE):
+            return parts.mounts.unmount(parts.layers.get(layer_id), force=False)
+
     def delete_layer(self, id: str) -> None:
         """Delete a layer nothing uses; a missing one is fine. Raises :class:`InUse`."""
         from wherry.storage.deletion import delete_layer

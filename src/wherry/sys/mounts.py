@@ -158,6 +158,31 @@ def mount_from_child(cwd: str, source: str, target: str, fstype: str, flags: int
     in_thread(work)
 
 
+def adopt(pid: int, path: str, target: str) -> None:
+    """Mount at *target* what process *pid* sees mounted at *path*.
+
+    A bind mount cannot take a mount of another mount namespace (mount(2), EINVAL): a thread enters it and clones the
+    mount, which can be attached anywhere then.  Raises :class:`OSError`.
+    """
+    from wherry.sys.namespaces import in_thread
+
+    namespace = os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+
+    def clone() -> int:
+        libc.unshare(libc.CLONE_FS)         # entering a mount namespace changes root and working directory
+        libc.setns(namespace, libc.CLONE_NEWNS)
+        return libc.open_tree(libc.AT_FDCWD, path, libc.OPEN_TREE_CLONE)
+
+    try:
+        tree = in_thread(clone)
+    finally:
+        os.close(namespace)
+    try:
+        libc.move_mount(tree, "", libc.AT_FDCWD, target, libc.MOVE_MOUNT_F_EMPTY_PATH)
+    finally:
+        os.close(tree)
+
+
 def mount_idmapped(
     tree: str, target: str, uid_map: Sequence[IDMap], gid_map: Sequence[IDMap], *, userns_fd: int = -1
 ) -> None:

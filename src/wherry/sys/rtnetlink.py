@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from _socket import AF_INET, AF_INET6, inet_pton
+from _socket import AF_INET, AF_INET6, inet_ntop, inet_pton
 from _struct import Struct
 
 from wherry.model.record import Record
@@ -31,6 +31,7 @@ _RTM_DELLINK = 17
 _RTM_GETLINK = 18
 _RTM_SETLINK = 19
 _RTM_NEWADDR = 20
+_RTM_GETADDR = 22
 _RTM_NEWROUTE = 24
 
 _IFLA_ADDRESS = 1
@@ -38,6 +39,7 @@ _IFLA_IFNAME = 3
 _IFLA_MTU = 4
 _IFLA_LINK = 5
 _IFLA_MASTER = 10
+_IFLA_PROTINFO = 12
 _IFLA_LINKINFO = 18
 _IFLA_AF_SPEC = 26
 _IFLA_NET_NS_FD = 28
@@ -51,6 +53,7 @@ _IFLA_BR_VLAN_FILTERING = 7
 _IFLA_BR_VLAN_DEFAULT_PVID = 39
 _IFLA_BRIDGE_FLAGS = 0
 _IFLA_BRIDGE_VLAN_INFO = 2
+_IFLA_BRPORT_MODE = 4
 _BRIDGE_FLAGS_SELF = 2
 _BRIDGE_VLAN_PVID_UNTAGGED = 2 | 4
 _AF_BRIDGE = 7
@@ -66,6 +69,7 @@ _RT_TABLE_MAIN = 254
 _RTPROT_STATIC = 4
 _RTN_UNICAST = 1
 _IFF_UP = 1
+_IFNAMSIZ = 16
 
 _LINK = Struct("=BxHiII")           # family, type, index, flags, change
 _ADDRESS = Struct("=BBBBi")         # family, prefix length, flags, scope, index
@@ -99,6 +103,8 @@ def open_in(namespace: str) -> Netlink:
 
 def find(netlink: Netlink, name: str) -> Link | None:
     """The interface called *name*, None when there is none."""
+    if not 0 < len(name.encode()) < _IFNAMSIZ:
+        return None
     body = _LINK.pack(0, 0, 0, 0, 0) + text(_IFLA_IFNAME, name)
     try:
         return _link(netlink.ask(Message(type=_RTM_GETLINK, body=body, about=name))[0])
@@ -112,6 +118,18 @@ def links(netlink: Netlink) -> list[Link]:
     """Every interface."""
     body = _LINK.pack(0, 0, 0, 0, 0)
     return [_link(found) for found in netlink.ask(Message(type=_RTM_GETLINK, flags=NLM_F_DUMP, body=body))]
+
+
+def subnets(netlink: Netlink) -> list[str]:
+    """``address/length`` of every address of every interface."""
+    found = []
+    for body in netlink.ask(Message(type=_RTM_GETADDR, flags=NLM_F_DUMP, body=_ADDRESS.pack(0, 0, 0, 0, 0))):
+        family, length, _flags, _scope, _index = _ADDRESS.unpack_from(body)
+        have = attributes(body, _ADDRESS.size)
+        packed = have.get(_IFA_LOCAL) or have.get(_IFA_ADDRESS)
+        if packed and family in (AF_INET, AF_INET6):
+            found.append(f"{inet_ntop(family, packed)}/{length}")
+    return found
 
 
 def _link(body: bytes) -> Link:
@@ -130,11 +148,11 @@ def _link(body: bytes) -> Link:
 
 
 def bridge(name: str, *, mac: str, mtu: int = 0, vlan_filtering: bool = False, vrf: int = 0) -> Message:
-    """Make a bridge and set it up; one that exists is fine. *vrf* is the index of the VRF device it joins."""
+    """Make a bridge; one that exists is fine. *vrf* is the index of the VRF device it joins."""
     data = b""
     if vlan_filtering:
         data = attribute(_IFLA_BR_VLAN_FILTERING, b"\1") + attribute(_IFLA_BR_VLAN_DEFAULT_PVID, _U16.pack(0))
-    body = _LINK.pack(0, 0, 0, _IFF_UP, _IFF_UP) + text(_IFLA_IFNAME, name) + _mac(mac) + _mtu(mtu)
+    body = _LINK.pack(0, 0, 0, 0, 0) + text(_IFLA_IFNAME, name) + _mac(mac) + _mtu(mtu)
     body += attribute(_IFLA_MASTER, _I32.pack(vrf)) if vrf else b""
     return _new_link(body + _kind("bridge", data), f"bridge {name}", fine=(errno.EEXIST,))
 
@@ -154,6 +172,13 @@ def port_vlan(index: int, vlan: int, *, own: bool = False) -> Message:
     info = attribute(_IFLA_BRIDGE_VLAN_INFO, _VLAN.pack(_BRIDGE_VLAN_PVID_UNTAGGED, vlan))
     body = _LINK.pack(_AF_BRIDGE, 0, index, 0, 0) + nested(_IFLA_AF_SPEC, flags, info)
     return Message(type=_RTM_SETLINK, body=body, about=f"vlan {vlan}")
+
+
+def hairpin(index: int) -> Message:
+    """Let a bridge port get back what it sent, when that was readdressed to it."""
+    body = _LINK.pack(_AF_BRIDGE, 0, index, 0, 0)
+    body += nested(_IFLA_PROTINFO, attribute(_IFLA_BRPORT_MODE, b"\1"))
+    return Message(type=_RTM_SETLINK, body=body, about="hairpin")
 
 
 def macvlan(

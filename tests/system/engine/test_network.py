@@ -1,4 +1,4 @@
-"""Containers on the default bridge, with netavark in the test's own network namespace."""
+"""Containers on networks, in the test's own network namespace, by the back end this host gets by default."""
 
 from __future__ import annotations
 
@@ -6,13 +6,16 @@ import socket
 import subprocess
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
-from tests.system.engine.conftest import IMAGE
+from tests.system.engine.conftest import IMAGE, open_runtime
 
 from wherry.engine.container import Container
+from wherry.engine.network import NetworkInUse
 from wherry.engine.runtime import Runtime
-from wherry.errors import RuntimeFailed
+from wherry.errors import AlreadyExists, NoSuchNetwork, RuntimeFailed, WherryError
+from wherry.network.defining import NetworkExists
 
 pytestmark = pytest.mark.system
 
@@ -52,8 +55,9 @@ def test_published_port_answers_and_goes_away(rt: Runtime) -> None:
         assert fetch(80, settings["IPAddress"]) == "hello from wherry\n"
         assert rt.containers.list()[0].ports[0].host_port == port
     rt.networking.driver.settle()
-    rules = subprocess.run(["iptables-save"], capture_output=True, text=True, check=True).stdout
-    assert f"--dport {port}" not in rules
+    rules = subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
+    assert f"tcp . {port} " not in rules
+    assert f"dport {port} " not in rules
 
 
 def test_the_same_port_again_at_once(rt: Runtime) -> None:
@@ -119,3 +123,130 @@ def test_unused_bridge_is_removed_by_repair(rt: Runtime) -> None:
     rt.networking.driver.repair(set())
     with pytest.raises(OSError, match="no interface with this name"):
         socket.if_nametoindex("podman0")
+
+
+def test_networks_are_made_listed_and_removed(rt: Runtime) -> None:
+    with rt.networks.create("front", subnets=["10.71.1.0/24"], labels={"kind": "test"}) as network:
+        assert rt.networks.get(network.id[:10]).name == "front"
+        assert [found.name for found in rt.networks.list(filters={"label": ["kind=test"]})] == ["front"]
+        tree = network.inspect()
+        assert (tree["subnets"], tree["dns_enabled"]) == ([{"subnet": "10.71.1.0/24", "gateway": "10.71.1.1"}], True)
+        with pytest.raises(NetworkExists, match="network name front already used: network already exists"):
+            rt.networks.create("front")
+    assert not rt.networks.exists("front")
+
+
+def test_a_network_in_use_stays(rt: Runtime) -> None:
+    with rt.networks.create("front") as network, rt.containers.create(IMAGE, ["true"], network="front", name="user"):
+        with pytest.raises(NetworkInUse, match="network is being used"):
+            network.remove()
+        assert rt.networks.prune() == []
+        network.remove(force=True, timeout=0)
+        assert not rt.containers.exists("user")
+
+
+def test_names_over_two_networks(rt: Runtime) -> None:
+    command = ["httpd", "-f", "-h", "/www"]
+    with (
+        rt.networks.create("front"),
+        rt.networks.create("back"),
+        rt.containers.start_detached(
+            IMAGE, command, name="web", network=["front", "back:alias=store"], stop_timeout=1
+        ) as server,
+    ):
+        assert set(server.inspect()["NetworkSettings"]["Networks"]) == {"front", "back"}
+        for network, name in (("front", "web"), ("back", "store"), ("back", server.id[:12])):
+            address = server.inspect()["NetworkSettings"]["Networks"][network]["IPAddress"]
+            script = f"for i in 1 2 3 4 5; do nslookup {name}.dns.podman && exit; sleep 0.2; done; exit 1"
+            result = rt.containers.run(IMAGE, ["sh", "-c", script], network=network, remove=True)
+            assert address in result.stdout, (network, name)
+
+
+def test_connect_and_disconnect_a_running_container(rt: Runtime) -> None:
+    command = ["httpd", "-f", "-h", "/www"]
+    with rt.networks.create("front"), rt.networks.create("back") as back, rt.containers.start_detached(
+        IMAGE, command, name="web", network="front", stop_timeout=1
+    ) as server:
+        back.connect("web", aliases=["store"], ips=[])
+        address = server.inspect()["NetworkSettings"]["Networks"]["back"]["IPAddress"]
+        assert list(back.inspect()["containers"]) == [server.id]
+        assert address in server.exec(["cat", "/etc/hosts"]).stdout
+        result = rt.containers.run(IMAGE, ["wget", "-q", "-O-", f"http://{address}/"], network="back", remove=True)
+        assert result.stdout == "hello from wherry\n"
+        with pytest.raises(AlreadyExists, match="network is already connected"):
+            back.connect("web")
+        back.disconnect("web")
+        assert set(server.inspect()["NetworkSettings"]["Networks"]) == {"front"}
+        assert "eth1" not in server.exec(["ls", "/sys/class/net"]).stdout
+        with pytest.raises(NoSuchNetwork, match="is not connected to network back"):
+            back.disconnect("web")
+
+
+def test_connect_before_the_start(rt: Runtime) -> None:
+    command = ["ip", "-4", "addr", "show", "eth1"]
+    with (
+        rt.networks.create("back", subnets=["10.71.2.0/24"]) as back,
+        rt.containers.create(IMAGE, command, name="late") as container,
+    ):
+        back.connect("late", ips=["10.71.2.9"])
+        container.start()
+        assert container.wait(timeout=10) == 0
+        assert any("inet 10.71.2.9/24" in line.text for line in container.logs())
+
+
+def test_only_bridge_containers_are_connected(rt: Runtime) -> None:
+    with (
+        rt.networks.create("back") as back,
+        rt.containers.create(IMAGE, ["true"], name="alone", network="none"),
+        pytest.raises(WherryError, match='"none" is not supported: invalid network mode'),
+    ):
+        back.connect("alone")
+
+
+def test_reload_after_the_rules_are_gone(rt: Runtime) -> None:
+    port = free_port()
+    with web(rt, port) as container:
+        assert fetch(port) == "hello from wherry\n"
+        subprocess.run(["nft", "flush", "ruleset"], check=True)
+        assert rt.networks.reload() == [container.id]
+        assert fetch(port) == "hello from wherry\n"
+
+
+def test_publish_all(rt: Runtime) -> None:
+    with rt.containers.start_detached(
+        IMAGE, ["httpd", "-f", "-h", "/www"], expose=["80"], publish_all=True, stop_timeout=1
+    ) as container:
+        port = int(container.inspect()["NetworkSettings"]["Ports"]["80/tcp"][0]["HostPort"])
+        assert fetch(port) == "hello from wherry\n"
+
+
+def test_joining_a_namespace_by_path(rt: Runtime) -> None:
+    with web(rt, free_port()) as server:
+        path = server.inspect()["NetworkSettings"]["SandboxKey"]
+        result = rt.containers.run(IMAGE, ["wget", "-q", "-O-", "http://127.0.0.1/"], network=f"ns:{path}", remove=True)
+        assert result.stdout == "hello from wherry\n"
+
+
+def test_a_container_is_detached_by_the_back_end_that_attached_it(base: Path, rt: Runtime) -> None:
+    port = free_port()
+    with open_runtime(base, network_backend="netavark") as other:
+        container = web(other, port)
+        assert fetch(port) == "hello from wherry\n"
+    rt.containers.get("web").remove(force=True, timeout=0)
+    assert not rt.networking.driver.leases.of(container.id)
+    deadline = time.monotonic() + 10
+    while f"--dport {port}" in subprocess.run(["iptables-save"], capture_output=True, text=True, check=True).stdout:
+        assert time.monotonic() < deadline, "netavark's rules stay"
+        time.sleep(0.1)
+
+
+def test_slirp4netns(rt: Runtime) -> None:
+    port = free_port()
+    with rt.containers.start_detached(
+        IMAGE, ["httpd", "-f", "-h", "/www"], name="slirp", network="slirp4netns:mtu=1500", ports=[f"{port}:80"],
+        stop_timeout=1,
+    ) as container:
+        assert "inet 10.0.2.100/24" in container.exec(["ip", "addr", "show", "tap0"]).stdout
+        assert "nameserver 10.0.2.3\n" in container.exec(["cat", "/etc/resolv.conf"]).stdout
+        assert fetch(port) == "hello from wherry\n"
+    assert not list(Path(rt.paths.networks, "usermode").iterdir())

@@ -12,10 +12,10 @@ ROOT = Path(__file__).resolve().parents[3]
 sys.path.insert(0, str(ROOT / "scripts"))
 
 import compat  # noqa: E402
-
 from wherry.cli.commands import COMMANDS, SHOWN, find  # noqa: E402
 from wherry.cli.flags import Flag  # noqa: E402
 from wherry.cli.globals import LEADING, PERSISTENT  # noqa: E402
+from wherry.spec.options import BY_NAME, CSV  # noqa: E402
 
 FACTS = compat.facts()
 #: Podman path -> ours, for what wherry has.
@@ -25,9 +25,10 @@ FROM_OPTIONS = ("container create", "container run")
 
 
 def kind_of(flag: Flag) -> str:
-    """A flag's type in the notation of the facts."""
-    lead = "[,]" if flag.split else "[]" if flag.many else ""
-    return lead + flag.kind
+    """A flag's type in the notation of the facts; options split their comma-separated lines themselves."""
+    option = BY_NAME.get(flag.name)
+    split = flag.split or (flag.many and option is not None and option.kind == CSV)
+    return ("[,]" if split else "[]" if flag.many else "") + flag.kind
 
 
 def width_free(kind: str) -> str:

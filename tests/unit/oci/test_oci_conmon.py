@@ -19,7 +19,10 @@ MINIMAL = [
     "/usr/bin/conmon", "--api-version", "1", "--cid", "i", "--cuuid", "i", "--name", "n", "--runtime", "/bin/crun",
     "--bundle", "/b", "--full-attach", "--container-pidfile", "/r/pidfile", "--conmon-pidfile", "/r/conmon.pid",
 ]
-LOG = ["--runtime-arg", "--log-format=json", "--runtime-arg", "--log", "--runtime-arg", "/r/oci-log"]
+LOG = [
+    "--runtime-arg", "--root", "--runtime-arg", "/run/crun", "--runtime-arg", "--log-format=json",
+    "--runtime-arg", "--log", "--runtime-arg", "/r/oci-log",
+]
 
 
 def arguments(runtime: OciRuntime | None = None, **values: Any) -> list[str]:
@@ -125,7 +128,7 @@ def failing(scripts: Scripts, launch: Launch, body: str, runtime: OciRuntime | N
     with pytest.raises(RuntimeFailed) as caught:
         conmon.create(scripts.conmon(body), runtime or scripts.runtime(), launch)
     assert descriptors() == before
-    assert scripts.calls()[-1] == "crun --log-format=json delete --force c0ffee"
+    assert scripts.calls()[-1] == "crun --log-format=json --root /run/crun delete --force c0ffee"
     assert os.listdir(launch.run_dir) == []
     assert os.listdir(launch.bundle) == []
     assert os.listdir(launch.exit_dir) == []
@@ -195,11 +198,35 @@ def test_a_missing_bundle(scripts: Scripts, launch: Launch) -> None:
         conmon.create(scripts.conmon(""), scripts.runtime(), launch.replace(bundle="/no/such/bundle"))
 
 
+def test_a_clean_up_that_fails_does_not_hide_the_reason(
+    scripts: Scripts, launch: Launch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    runtime = scripts.runtime("echo stuck >&2; exit 1")
+    with pytest.raises(RuntimeFailed, match=r"^OCI runtime error: crun: it broke$"):
+        conmon.create(scripts.conmon("""say '{"data": -1, "message": "it broke"}'"""), runtime, launch)
+    assert "cleaning up after creating container c0ffee: OCI runtime error: crun: stuck" in capfd.readouterr().err
+    assert os.listdir(launch.run_dir) == []
+
+
+def test_an_interrupted_creation_is_undone(
+    scripts: Scripts, launch: Launch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(channel: monitor.Channel, timeout: float | None) -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(monitor.Channel, "ready", interrupt)
+    before = descriptors()
+    with pytest.raises(KeyboardInterrupt):
+        conmon.create(scripts.conmon(""), scripts.runtime(), launch)
+    assert scripts.calls()[-1] == "crun --log-format=json --root /run/crun delete --force c0ffee"
+    assert descriptors() == before
+
+
 def test_abandoning_what_was_begun(scripts: Scripts, launch: Launch) -> None:
     before = descriptors()
     creation = conmon.begin(scripts.conmon("""say '{"data": 1}'"""), scripts.runtime(), launch)
     creation.abandon()
-    assert scripts.calls()[-1] == "crun --log-format=json delete --force c0ffee"
+    assert scripts.calls()[-1] == "crun --log-format=json --root /run/crun delete --force c0ffee"
     assert descriptors() == before
 
 

@@ -24,8 +24,6 @@ assert os.read(number("STARTPIPE"), 8192) == b"x"
 listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 listener.bind("attach")
 listener.listen(1)
-os.mkfifo("ctl")
-control = os.open("ctl", os.O_RDONLY | os.O_NONBLOCK)
 os.write(number("ATTACHPIPE"), b'{{"data": 0}}\\n')
 client, _ = listener.accept()
 assert os.read(number("STARTPIPE"), 8192) == b"x"
@@ -58,8 +56,8 @@ def test_the_command_line(session: ExecLaunch) -> None:
         "--runtime", "/bin/crun", "--bundle", directory, "--full-attach", "--exec",
         "--exec-process-spec", f"{directory}/process.json", "--exit-dir", f"{directory}/exit",
         "--container-pidfile", f"{directory}/pidfile", "--conmon-pidfile", f"{directory}/conmon.pid",
-        "--log-path", "none", "--runtime-arg", "--log-format=json", "--runtime-arg", "--log",
-        "--runtime-arg", f"{directory}/oci-log", "--exec-attach",
+        "--log-path", "none", "--runtime-arg", "--root", "--runtime-arg", "/run/crun", "--runtime-arg",
+        "--log-format=json", "--runtime-arg", "--log", "--runtime-arg", f"{directory}/oci-log", "--exec-attach",
     ]
 
 
@@ -79,15 +77,14 @@ def test_what_a_session_adds(session: ExecLaunch, changes: dict[str, object], ex
     assert line[line.index(f"{session.directory}/oci-log") + 1:] == expected
 
 
-def test_an_attached_session(scripts: Scripts, session: ExecLaunch, tmp_path: Path) -> None:
+def test_an_attached_session(scripts: Scripts, session: ExecLaunch) -> None:
     before = descriptors()
     program = serving(
         scripts,
         f'client.send(b"\\x02early"); say(b\'{{"data": {os.getpid()}}}\')\n'
-        f'open("{tmp_path}/size", "wb").write(os.read(control, 100))\n'
         'client.send(b"\\x03late"); client.close(); say(b\'{"data": 3}\')',
     )
-    started = oci_exec.start(program, scripts.runtime(), session.replace(size=(24, 80)))
+    started = oci_exec.start(program, scripts.runtime(), session)
     assert started.pid == os.getpid()
     assert started.pid_start > 0
     assert started.attachment is not None
@@ -96,11 +93,23 @@ def test_an_attached_session(scripts: Scripts, session: ExecLaunch, tmp_path: Pa
     assert found is not None
     assert (found.code, found.lost) == (3, False)
     assert started.wait() is found
-    assert (tmp_path / "size").read_text() == "1 24 80\n"
     with open(f"{session.directory}/process.json", encoding="utf-8") as file:
         assert json.load(file) == {"args": ["true"], "cwd": "/"}
     started.close()
     assert descriptors() == before
+
+
+@pytest.mark.parametrize(("terminal", "expected"), [(True, {"height": 24, "width": 80}), (False, None)])
+def test_a_terminal_is_made_with_its_size(
+    scripts: Scripts, session: ExecLaunch, terminal: bool, expected: dict[str, int] | None
+) -> None:
+    program = scripts.conmon("""say '{"data": 1}'; say '{"data": 0}'""")
+    process = {"args": ["sh"], "terminal": terminal}
+    launch = session.replace(attach=False, size=(24, 80), process=process)
+    oci_exec.start(program, scripts.runtime(), launch).close()
+    with open(f"{session.directory}/process.json", encoding="utf-8") as file:
+        assert json.load(file).get("consoleSize") == expected
+    assert "consoleSize" not in process
 
 
 def test_a_detached_session_waits_for_nobody(scripts: Scripts, session: ExecLaunch) -> None:

@@ -32,7 +32,7 @@ from wherry.sys import processes
 def test_commands(scripts: Scripts, call: Callable[[OciRuntime], None], words: str) -> None:
     before = descriptors()
     call(scripts.runtime())
-    assert scripts.calls() == [f"crun --log-format=json {words}"]
+    assert scripts.calls() == [f"crun --log-format=json --root /run/crun {words}"]
     assert descriptors() == before
 
 
@@ -44,7 +44,7 @@ def test_global_options_come_before_the_command(scripts: Scripts) -> None:
 
 def test_update_sends_the_resources_on_standard_input(scripts: Scripts) -> None:
     scripts.runtime(f"cat > {scripts.directory}/input").update("c1", {"memory": {"limit": 1 << 20}})
-    assert scripts.calls() == ["crun --log-format=json update --resources - c1"]
+    assert scripts.calls() == ["crun --log-format=json --root /run/crun update --resources - c1"]
     assert (scripts.directory / "input").read_text() == '{"memory":{"limit":1048576}}'
 
 
@@ -88,7 +88,7 @@ def test_deletion_in_the_background(scripts: Scripts) -> None:
     deletion = scripts.runtime(f"cat {scripts.directory}/gate").begin_delete("c1")
     (scripts.directory / "gate").write_text("go")
     deletion.finish()
-    assert scripts.calls() == ["crun --log-format=json delete c1"]
+    assert scripts.calls() == ["crun --log-format=json --root /run/crun delete c1"]
 
 
 def test_state_of_a_container(scripts: Scripts) -> None:
@@ -146,12 +146,16 @@ def test_a_virtual_machine_is_signalled_by_its_runtime(scripts: Scripts) -> None
 
 
 @pytest.mark.parametrize(
-    ("root", "env", "expected"),
+    ("name", "root", "env", "expected"),
     [
-        ("", {}, "/run/crun/c1"),
-        ("", {"XDG_RUNTIME_DIR": "/x"}, "/x/crun/c1"),
-        ("/r", {"XDG_RUNTIME_DIR": "/x"}, "/r/c1"),
+        ("crun", "", {}, "/run/crun/c1"),
+        ("/opt/crun", "", {}, "/run/crun/c1"),
+        ("runc", "", {"XDG_RUNTIME_DIR": "/x"}, "/x/runc/c1"),
+        ("crun", "/r", {"XDG_RUNTIME_DIR": "/x"}, "/r/c1"),
+        ("kata", "", {}, ""),
     ],
 )
-def test_where_crun_keeps_state(root: str, env: dict[str, str], expected: str) -> None:
-    assert OciRuntime("/opt/crun", "/opt/crun", root=root, env=env).state_dir("c1") == expected
+def test_where_the_runtime_keeps_its_state(name: str, root: str, env: dict[str, str], expected: str) -> None:
+    runtime = OciRuntime(name, f"/usr/bin/{name}", root=root, env=env)
+    assert runtime.state_dir("c1") == expected
+    assert runtime.arguments() == (["--root", os.path.dirname(expected)] if expected else [])

@@ -154,11 +154,9 @@ def test_no_contradiction(values):
 @pytest.mark.parametrize(("values", "flags"), [
     ({}, []),
     ({"memory": "1m", "userns": "keep-id"}, []),
-    ({"pod": "p", "pid": "pod"}, ["--pod", "--pid"]),
-    ({"network": ["pod"]}, ["--network"]),
+    ({"pod": "p", "pid": "pod", "network": ["pod"], "secret": ["s"]}, []),
     ({"gpus": ["all"], "device": ["a.com/b=c"]}, ["--gpus", "--device"]),
-    ({"secret": ["s"], "health-cmd": "x", "health-startup-cmd": "y"}, ["--secret", "--health-cmd",
-                                                                      "--health-startup-cmd"]),
+    ({"health-cmd": "x", "health-startup-cmd": "y"}, ["--health-cmd", "--health-startup-cmd"]),
     ({"mount": ["type=artifact,src=a,dst=/x"], "userns": "auto:size=5"}, ["--mount", "--userns"]),
 ])
 def test_unsupported(values, flags):

@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+#: Widths and precisions of more digits are refused, as Go refuses those above a million.
+LARGEST_DIGITS = 6
+
+
 class _Verb:
     """One parsed ``%`` directive."""
 
@@ -115,13 +119,16 @@ def _count(
     """A number or ``*``: (next index, operands used, number or -1)."""
     if layout[index:index + 1] == "*":
         value = values[used] if used < len(values) else None
-        if isinstance(value, int) and not isinstance(value, bool):
+        if isinstance(value, int) and not isinstance(value, bool) and abs(value) < 10**LARGEST_DIGITS:
             return index + 1, used + 1, value
         out.append(f"%!({complaint})")
         return index + 1, used + 1, -1
     end = index
-    while layout[end:end + 1].isdigit():
+    while layout[end:end + 1] and layout[end] in "0123456789":
         end += 1
+    if end - index > LARGEST_DIGITS:
+        out.append(f"%!({complaint})")
+        return end, used, -1
     return end, used, int(layout[index:end]) if end > index else -1
 
 

@@ -76,6 +76,14 @@ class Nil:
         return False
 
 
+class NilMap(dict[str, "Any"]):
+    """A nil map: like an empty one, but JSON has null for it."""
+
+
+class NilList(list["Any"]):
+    """A nil slice: like an empty one, but JSON has null for it."""
+
+
 class Method:
     """A method bound to its receiver: called by the evaluator with the arguments the template gives."""
 
@@ -212,7 +220,7 @@ def decompose(value: float) -> tuple[str, str, int]:
 
 def to_json(value: Any) -> Any:
     """The JSON tree of a value: maps sorted by key, structs in order."""
-    if value is MISSING or isinstance(value, Nil):
+    if value is MISSING or isinstance(value, (Nil, NilMap, NilList)):
         return None
     if isinstance(value, dict):
         return {str(key): to_json(value[key]) for key in sorted(value)}

@@ -1,0 +1,81 @@
+"""``wherry pod create``."""
+
+from __future__ import annotations
+
+from wherry.cli.flags import Flag, FlagSet, UsageError
+from wherry.errors import InvalidArgument
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wherry.cli.call import Call
+    from wherry.spec.pod_spec import PodSpec
+
+OWN = (
+    Flag("exit-policy", metavar="policy", default="continue",
+         help="What the pod does when its last container ends: continue or stop"),
+    Flag("infra", kind="bool", default="true", help="Give the pod an infra container that holds what its members share"),
+    Flag("infra-command", metavar="command", help="Run this in the infra container"),
+    Flag("infra-conmon-pidfile", metavar="file", help="Write the process id of the infra container's monitor here"),
+    Flag("infra-image", metavar="image", help="Make the infra container from this image"),
+    Flag("infra-name", metavar="name", help="Name of the infra container"),
+    Flag("name", "n", metavar="name", help="Give the pod this name"),
+    Flag("pod-id-file", metavar="path", help="Write the pod's id to this file"),
+    Flag("replace", kind="bool", help="Remove a pod that has the name already and take its place"),
+    Flag("share", metavar="namespaces", default="ipc,net,uts",
+         help="Namespaces the members share: cgroup, ipc, net, pid, uts, none; +NAME adds one to the usual"),
+    Flag("share-parent", kind="bool", default="true", help="Put the members' control groups below the pod's"),
+)
+_OWN_NAMES = frozenset(flag.name for flag in OWN)
+
+
+def CREATE() -> FlagSet:
+    """The pod's own flags and those of ``create`` that shape what members share."""
+    from wherry.cli.option_flags import flag_of
+    from wherry.spec.options import BY_NAME
+    from wherry.spec.pod_spec import CONTAINER_OPTIONS
+
+    return FlagSet([*OWN, *(flag_of(BY_NAME[name], for_help=False) for name in CONTAINER_OPTIONS)])
+
+
+def create(call: Call) -> int:
+    """Create a pod and print its id."""
+    call.out(call.runtime.pods.create_from_spec(read_spec(call)).id + "\n")
+    return 0
+
+
+def read_spec(call: Call) -> PodSpec:
+    """The specification the command line asks for. Raises :class:`UsageError`, ``InvalidArgument``."""
+    from wherry.config.environment import environ
+    from wherry.spec.parse import from_flags
+    from wherry.spec.parse_process import words
+    from wherry.spec.pod_spec import PodSpec, share
+
+    flags = call.flags
+    name = flags.text("name")
+    if call.args:
+        if name:
+            raise UsageError("cannot specify a name both as argument and with --name", see=False)
+        name = call.args[0]
+    own = flags.flags.owns
+    values = {key: value for key, value in flags.values.items() if own(key) and key not in (*_OWN_NAMES, "help")}
+    try:
+        inner = from_flags(values, "", (), environment=environ())
+    except InvalidArgument as error:
+        if error.message.startswith('invalid argument "') and '" flag: ' in error.message:
+            raise UsageError(error.message) from None
+        raise
+    return PodSpec(
+        name=name,
+        container=inner,
+        create_command=list(call.argv),
+        exit_policy=flags.text("exit-policy") if flags.given("exit-policy") else None,
+        infra=flags.on("infra"),
+        infra_command=words(flags.text("infra-command")) if flags.given("infra-command") else None,
+        infra_image=flags.text("infra-image") if flags.given("infra-image") else None,
+        infra_name=flags.text("infra-name"),
+        infra_conmon_pid_file=flags.text("infra-conmon-pidfile"),
+        pod_id_file=flags.text("pod-id-file"),
+        replace_existing=flags.on("replace"),
+        share=share(flags.text("share")) if flags.given("share") else None,
+        share_parent=flags.on("share-parent"),
+    )

@@ -1,0 +1,273 @@
+"""What any network driver must do: a suite for pytest, with real traffic between network namespaces.
+
+Run it as root in a network namespace of its own.  Derive a test class and give it a fixture ``world`` that returns a
+:class:`~wherry.testing.network_world.World` around the driver and closes it afterwards.
+"""
+
+from __future__ import annotations
+
+import time
+
+from wherry.errors import WherryError
+from wherry.model.network import PortMapping
+from wherry.testing.network_world import HOST4, HOST6, OUTSIDE4, OUTSIDE6
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from wherry.testing.network_world import Box, World
+
+A, B = "10.70.1.0/24", "10.70.2.0/24"
+A6 = "fd70:1::/64"
+
+
+def eventually(test: Callable[[], bool], timeout: float = 15.0) -> None:
+    """Fail unless *test* becomes true in time."""
+    deadline = time.monotonic() + timeout
+    while not test():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def gone(place: Box, server: str, name: str, address: str) -> bool:
+    """Does the name server no longer give *address* for *name*?
+
+    What it does not know it asks the host's name servers, which nobody answers for in a test.
+    """
+    return address not in (place.resolve(server, name) or ())
+
+
+class Traffic:
+    """Who reaches whom, and with which address."""
+
+    def test_containers_reach_each_other_and_the_host(self, world: World) -> None:
+        world.network("a", A)
+        one, two = world.box("a"), world.box("a")
+        with one.listen(80), world.host.listen(8081):
+            assert two.ask(one.address("a"), 80) == two.address("a")
+            assert one.ask("10.70.1.1", 8081) == one.address("a")
+            assert world.host.ask(one.address("a"), 80) == "10.70.1.1"
+
+    def test_traffic_to_elsewhere_leaves_with_the_hosts_address(self, world: World) -> None:
+        world.network("a", A)
+        box = world.box("a")
+        with world.outside.listen(80):
+            assert box.ask(OUTSIDE4, 80) == HOST4
+
+    def test_published_port(self, world: World) -> None:
+        world.network("a", A)
+        box = world.box("a", ports=[PortMapping(host_port=8080, container_port=80)])
+        other = world.box("a")
+        with box.listen(80):
+            assert world.outside.ask(HOST4, 8080) == OUTSIDE4, "the source address is kept"
+            assert world.host.ask("127.0.0.1", 8080)
+            assert world.host.ask(HOST4, 8080)
+            assert other.ask("10.70.1.1", 8080)
+        box.detach()
+        world.driver.settle()
+        assert not world.outside.reaches(HOST4, 8080)
+
+    def test_published_port_from_another_network(self, world: World) -> None:
+        world.network("a", A)
+        world.network("b", B)
+        box, other = world.box("a", ports=[PortMapping(host_port=8080, container_port=80)]), world.box("b")
+        with box.listen(80):
+            assert other.ask(HOST4, 8080)
+
+    def test_published_on_one_address_only(self, world: World) -> None:
+        world.network("a", A)
+        box = world.box("a", ports=[PortMapping(host_ip="127.0.0.1", host_port=8080, container_port=80)])
+        with box.listen(80):
+            assert world.host.ask("127.0.0.1", 8080)
+            assert not world.outside.reaches(HOST4, 8080)
+
+    def test_published_ranges_and_protocols(self, world: World) -> None:
+        world.network("a", A)
+        ports = [
+            PortMapping(host_port=9000, container_port=7000, range=3),
+            PortMapping(host_port=9000, container_port=7000, protocol="udp"),
+        ]
+        box = world.box("a", ports=ports)
+        with box.listen(7002), box.listen(7000, udp=True):
+            assert world.outside.ask(HOST4, 9002) == OUTSIDE4
+            assert world.outside.ask(HOST4, 9000, udp=True) == OUTSIDE4
+
+    def test_the_same_port_again_at_once(self, world: World) -> None:
+        world.network("a", A)
+        for _round in range(3):
+            box = world.box("a", ports=[PortMapping(host_port=8080, container_port=80)])
+            with box.listen(80):
+                assert world.outside.ask(HOST4, 8080) == OUTSIDE4
+            box.detach()
+
+    def test_both_versions(self, world: World) -> None:
+        world.network("a", A, A6)
+        one = world.box("a", ports=[PortMapping(host_port=8080, container_port=80)])
+        two = world.box("a")
+        with one.listen(80, address="::"), world.outside.listen(81, address="::"):
+            four, six = one.addresses("a")
+            assert two.ask(six, 80) == two.addresses("a")[1]
+            assert world.outside.ask(HOST6, 8080) == OUTSIDE6
+            assert two.ask(OUTSIDE6, 81) == HOST6
+            assert four.startswith("10.70.1.")
+
+    def test_isolated_networks_do_not_reach_each_other(self, world: World) -> None:
+        world.network("a", A, options={"isolate": "true"})
+        world.network("b", B, options={"isolate": "true"})
+        one, two, three = world.box("a"), world.box("b"), world.box("a")
+        with one.listen(80), world.outside.listen(80):
+            assert three.ask(one.address("a"), 80)
+            assert two.ask(OUTSIDE4, 80) == HOST4
+            assert not two.reaches(one.address("a"), 80)
+
+    def test_plain_networks_reach_each_other(self, world: World) -> None:
+        world.network("a", A)
+        world.network("b", B)
+        one, two = world.box("a"), world.box("b")
+        with one.listen(80):
+            assert two.reaches(one.address("a"), 80, timeout=3)
+
+    def test_an_internal_network_has_no_way_out(self, world: World) -> None:
+        world.network("a", A, internal=True)
+        one, two = world.box("a"), world.box("a")
+        with one.listen(80), world.outside.listen(80):
+            assert two.ask(one.address("a"), 80)
+            assert not two.reaches(OUTSIDE4, 80)
+
+
+class Options:
+    """What a container may ask for."""
+
+    def test_static_address_mac_and_interface_name(self, world: World) -> None:
+        world.network("a", A, options={"mtu": "1300"})
+        box = world.box("a", static_ips=["10.70.1.77"], static_mac="02:11:22:33:44:55")
+        link = box.links()["eth0"]
+        assert (link.mac, link.mtu) == ("02:11:22:33:44:55", 1300)
+        interface = box.request.status["a"].interfaces["eth0"]
+        assert interface.mac_address == "02:11:22:33:44:55"
+        assert [(address.ipnet, address.gateway) for address in interface.subnets] == [("10.70.1.77/24", "10.70.1.1")]
+
+    def test_several_networks(self, world: World) -> None:
+        world.network("a", A)
+        world.network("b", B)
+        box, left, right = world.box("a", "b"), world.box("a"), world.box("b")
+        assert {"eth0", "eth1"} <= set(box.links())
+        with box.listen(80):
+            assert left.ask(box.address("a"), 80) == left.address("a")
+            assert right.ask(box.address("b"), 80) == right.address("b")
+
+    def test_names(self, world: World) -> None:
+        world.network("a", A, dns_enabled=True)
+        world.network("b", B, dns_enabled=True)
+        web = world.box("a", "b", name="web", aliases=["www"])
+        left, right = world.box("a", name="left"), world.box("b", name="right")
+        assert list(left.request.status["a"].dns_server_ips) == ["10.70.1.1"]
+        assert list(left.request.status["a"].dns_search_domains) == ["dns.podman"]
+        for name in ("web", "www", web.id[:12], "web.dns.podman"):
+            eventually(lambda name=name: left.resolve("10.70.1.1", name) == [web.address("a")])  # type: ignore[misc]
+        eventually(lambda: right.resolve("10.70.2.1", "web") == [web.address("b")])
+        web.detach()
+        world.driver.settle()
+        eventually(lambda: gone(left, "10.70.1.1", "web", web.address("a")))
+
+    def test_static_address_in_use(self, world: World) -> None:
+        world.network("a", A)
+        world.box("a", static_ips=["10.70.1.77"])
+        try:
+            world.box("a", static_ips=["10.70.1.77"])
+        except WherryError as error:
+            assert "requested ip address 10.70.1.77 is already allocated" in str(error)
+        else:
+            raise AssertionError("the same address was given twice")
+
+    def test_a_full_network(self, world: World) -> None:
+        world.network("a", "10.70.3.0/30")
+        world.box("a")
+        try:
+            world.box("a")
+        except WherryError as error:
+            assert "failed to find free IP" in str(error)
+        else:
+            raise AssertionError("there was an address too many")
+
+    def test_a_failure_leaves_nothing(self, world: World) -> None:
+        world.network("a", A)
+        world.network("b", B, network_interface="uplink.nobridge.toolong")
+        before = world.driver.leases.holders()
+        try:
+            world.box("a", "b")
+        except WherryError:
+            pass
+        else:
+            raise AssertionError("a bridge with an impossible name was made")
+        assert world.driver.leases.holders() == before
+
+
+class Changes:
+    """Networks of running containers, and what became of rules."""
+
+    def test_connect_and_disconnect(self, world: World) -> None:
+        world.network("a", A, dns_enabled=True)
+        world.network("b", B, dns_enabled=True)
+        box, other = world.box("a", name="one"), world.box("b", name="two")
+        with box.listen(80):
+            box.connect("b", aliases=["extra"])
+            assert set(box.links()) == {"lo", "eth0", "eth1"}
+            assert other.ask(box.address("b"), 80) == other.address("b")
+            eventually(lambda: other.resolve("10.70.2.1", "extra") == [box.address("b")])
+            address = box.address("b")
+            box.disconnect("b")
+            assert set(box.links()) == {"lo", "eth0"}
+            eventually(lambda: gone(other, "10.70.2.1", "extra", address))
+        assert set(world.driver.leases.of(box.id)) == {"a"}
+
+    def test_traffic_flows_while_others_come_and_go(self, world: World) -> None:
+        world.network("a", A)
+        one, two = world.box("a"), world.box("a")
+        with one.listen(80):
+            for _round in range(3):
+                box = world.box("a")
+                assert two.ask(one.address("a"), 80)
+                box.detach()
+                assert two.ask(one.address("a"), 80)
+
+    def test_reload_brings_rules_back(self, world: World) -> None:
+        from wherry.sys.processes import run
+
+        world.network("a", A)
+        box = world.box("a", ports=[PortMapping(host_port=8080, container_port=80)])
+        with box.listen(80):
+            run(["nft", "flush", "ruleset"])
+            assert not world.outside.reaches(HOST4, 8080)
+            box.reload()
+            assert world.outside.ask(HOST4, 8080) == OUTSIDE4
+        assert world.driver.check({box.id}) == []
+
+    def test_check_and_repair(self, world: World) -> None:
+        world.network("a", A)
+        box = world.box("a", ports=[PortMapping(host_port=8080, container_port=80)])
+        assert world.driver.check({box.id}) == []
+        assert any(box.id[:12] in text for text in world.driver.check(set()))
+        world.driver.repair(set())
+        assert world.driver.check(set()) == []
+        assert world.driver.leases.holders() == set()
+
+    def test_detach_is_idempotent(self, world: World) -> None:
+        world.network("a", A, dns_enabled=True)
+        box = world.box("a", ports=[PortMapping(host_port=8080, container_port=80)])
+        box.detach()
+        box.detach()
+        assert world.driver.leases.holders() == set()
+
+    def test_forgetting_a_network_removes_its_bridge(self, world: World) -> None:
+        network = world.network("a", A)
+        world.box("a").detach()
+        world.driver.settle()
+        eventually(lambda: [link.name for link in world.host.links().values() if link.kind == "veth"] == ["outveth"])
+        world.driver.forget_network(network)
+        assert "br-a" not in world.host.links()
+
+
+class NetworkContract(Traffic, Options, Changes):
+    """Everything. Needs a fixture ``world``."""

@@ -1,0 +1,137 @@
+"""Both network back ends keep the driver's contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from tests.helpers.leaks import mounts_below
+
+from wherry.config.load import load
+from wherry.config.options import GlobalOptions
+from wherry.errors import Unsupported
+from wherry.model.network import NetworkOptions, PortMapping
+from wherry.network.choose import named
+from wherry.network.protocol import AttachRequest
+from wherry.sys.mounts import detach
+from wherry.sys.namespaces import create_netns, remove_netns
+from wherry.sys.processes import run
+from wherry.testing.network_contract import NetworkContract, eventually
+from wherry.testing.network_world import HOST4, OUTSIDE4, World
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from wherry.network.protocol import Driver
+
+pytestmark = pytest.mark.system
+
+
+def make_driver(backend: str, directory: Path) -> Driver:
+    options = GlobalOptions(
+        root=f"{directory}/root", runroot=f"{directory}/run", network_config_dir=f"{directory}/networks"
+    )
+    return named(backend, load(options), f"{directory}/run/networks")
+
+
+def make_world(backend: str, directory: Path) -> World:
+    return World(make_driver(backend, directory), f"{directory}/ns")
+
+
+def living(world: World, directory: Path) -> Iterator[World]:
+    """The world for one test; nothing stays mounted."""
+    try:
+        yield world
+    finally:
+        world.close()
+        for point in sorted(mounts_below(str(directory)), key=len, reverse=True):
+            detach(point)
+
+
+class TestNative(NetworkContract):
+    @pytest.fixture
+    def world(self, tmp_path: Path) -> Iterator[World]:
+        yield from living(make_world("native", tmp_path), tmp_path)
+
+    def test_a_container_reaches_itself_through_its_published_port(self, world: World) -> None:
+        world.network("a", "10.70.1.0/24")
+        box = world.box("a", ports=[PortMapping(host_port=8080, container_port=80)])
+        with box.listen(80):
+            assert box.ask("10.70.1.1", 8080) == "10.70.1.1"
+
+    def test_flushed_rules_come_back_with_the_next_container(self, world: World) -> None:
+        world.network("a", "10.70.1.0/24")
+        box = world.box("a", ports=[PortMapping(host_port=8080, container_port=80)])
+        with box.listen(80):
+            run(["nft", "flush", "ruleset"])
+            assert world.driver.check({box.id}) == ["the firewall rules of running containers are missing"]
+            world.box("a")
+            assert world.outside.ask(HOST4, 8080) == OUTSIDE4
+
+    def test_a_port_left_by_a_killed_process_is_taken_over(self, world: World) -> None:
+        world.network("a", "10.70.1.0/24")
+        world.box("a")
+        run(["nft", "add element inet wherry ports4 { tcp . 8080 : 10.70.1.250 . 99 }"])
+        box = world.box("a", ports=[PortMapping(host_port=8080, container_port=80)])
+        with box.listen(80):
+            assert world.outside.ask(HOST4, 8080) == OUTSIDE4
+
+    def test_macvlan(self, world: World) -> None:
+        world.network("m", "192.0.2.0/24", driver="macvlan", network_interface="uplink")
+        one, two = (world.box("m", static_ips=[address]) for address in ("192.0.2.10", "192.0.2.11"))
+        with one.listen(80), world.outside.listen(80):
+            assert two.ask("192.0.2.10", 80) == "192.0.2.11"
+            assert two.ask(OUTSIDE4, 80) == "192.0.2.11"
+
+    def test_what_the_kernel_lacks_is_named(self, world: World) -> None:
+        world.network("v", "192.0.2.0/24", driver="ipvlan", network_interface="uplink")
+        try:
+            box = world.box("v", static_ips=["192.0.2.12"])
+        except Unsupported as error:
+            assert "this kernel has no ipvlan interfaces" in str(error)
+        else:
+            with world.outside.listen(80):
+                assert box.ask(OUTSIDE4, 80) == "192.0.2.12"
+
+    def test_fifty_at_once_leave_nothing(self, world: World, tmp_path: Path) -> None:
+        """Eight at a time, each in a thread with a driver of its own, as processes have."""
+        network = world.network("a", "10.70.0.0/22")
+        numbers = list(range(50))
+        failures: list[BaseException] = []
+
+        def work() -> None:
+            driver = make_driver("native", tmp_path)
+            while numbers:
+                number = numbers.pop()
+                identity = f"{number:064x}"
+                path = f"{tmp_path}/ns/{identity[-12:]}"
+                try:
+                    create_netns(path)
+                    ports = [PortMapping(host_port=9000 + number, container_port=80)]
+                    request = AttachRequest(
+                        container_id=identity, container_name=f"c{number}", net_ns=path, port_mappings=ports,
+                        networks={"a": NetworkOptions(interface_name="eth0")},
+                    )
+                    driver.detach(request.replace(status=driver.begin(request).result()))
+                    remove_netns(path)
+                except BaseException as error:
+                    failures.append(error)
+
+        threads = [Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert failures == []
+        world.driver.settle()
+        assert world.driver.leases.holders() == set()
+        assert b"9000" not in run(["nft", "list", "map", "inet", "wherry", "ports4"]).stdout
+        eventually(lambda: [link.name for link in world.host.links().values() if link.kind == "veth"] == ["outveth"])
+        world.driver.forget_network(network)
+
+
+class TestNetavark(NetworkContract):
+    @pytest.fixture
+    def world(self, tmp_path: Path) -> Iterator[World]:
+        yield from living(make_world("netavark", tmp_path), tmp_path)
