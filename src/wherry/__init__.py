@@ -16,17 +16,21 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wherry.engine.container import Container as Container
     from wherry.engine.image import Image as Image
+    from wherry.engine.pod import Pod as Pod
     from wherry.engine.runtime import Runtime as Runtime
+    from wherry.engine.volume import Volume as Volume
     from wherry.errors import WherryError as WherryError
 
 _PUBLIC = {
     "Runtime": "wherry.engine.runtime",
     "Container": "wherry.engine.container",
     "Image": "wherry.engine.image",
+    "Pod": "wherry.engine.pod",
+    "Volume": "wherry.engine.volume",
     "WherryError": "wherry.errors",
 }
 
-__all__ = ["Container", "Image", "Runtime", "WherryError", "__version__"]
+__all__ = ["Container", "Image", "Pod", "Runtime", "Volume", "WherryError", "__version__"]
 
 
 def __getattr__(name: str) -> object:

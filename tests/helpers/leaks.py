@@ -27,6 +27,7 @@ def leaks(runtime: Runtime, layers_before: int) -> list[str]:
     rows = runtime.state.container_rows(all=True)
     known = {row.id for row in rows}
     found += [f"container {row.name} ({row.status})" for row in rows]
+    found += [f"pod {row.name}" for row in runtime.state.pod_rows()]
     found += [f"storage container {container.id}" for container in runtime.store.containers()]
     layers = len(runtime.store.layers())
     if layers != layers_before:

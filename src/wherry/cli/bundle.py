@@ -21,12 +21,12 @@ HEAD = 8
 
 def build(package: str, target: str) -> None:
     """Write the bundle of the package directory *package* to *target*, replacing what is there."""
-    index: dict[str, tuple[int, int, bool, str]] = {}
+    index: dict[str, tuple[int, int, bool]] = {}
     codes: list[bytes] = []
     offset = 0
     for name, path in sorted(modules(package)):
         code = marshal.dumps(compile_lean(path))
-        index[name] = (offset, len(code), os.path.basename(path) == "__init__.py", path)
+        index[name] = (offset, len(code), os.path.basename(path) == "__init__.py")
         codes.append(code)
         offset += len(code)
     loader = marshal.dumps(compile_lean(os.path.join(package, "cli", "bundle_loader.py")))

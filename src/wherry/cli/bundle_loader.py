@@ -29,19 +29,23 @@ class BundleLoader:
     on.  If it has been replaced meanwhile (an upgrade under a long-running process), modules come from their sources.
     """
 
-    def __init__(self, path: str, inode: int, start: int, index: dict[str, tuple[int, int, bool, str]]) -> None:
+    def __init__(
+        self, path: str, inode: int, start: int, directory: str, index: dict[str, tuple[int, int, bool]]
+    ) -> None:
         self.path = path
         self.inode = inode
-        self.start = start
-        self.index = index      # module -> (offset, size, is it a package, source file)
+        self.start = start              # of the first module in the file
+        self.directory = directory      # that holds the package
+        self.index = index              # module -> (offset, size, is it a package)
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
         entry = self.index.get(name)
         if entry is None:
             return None
-        spec = ModuleSpec(name, self, origin=entry[3], is_package=entry[2])  # type: ignore[arg-type]
+        source = self.get_filename(name)
+        spec = ModuleSpec(name, self, origin=source, is_package=entry[2])  # type: ignore[arg-type]
         if entry[2]:
-            spec.submodule_search_locations = [entry[3].rpartition("/")[0]]
+            spec.submodule_search_locations = [source.rpartition("/")[0]]
         spec.has_location = True
         spec.cached = ""        # else the import system works out a path nobody asks for
         return spec
@@ -54,14 +58,14 @@ class BundleLoader:
 
     def get_code(self, name: str) -> Any:
         """The code object of a module."""
-        offset, size, _package, source = self.index[name]
+        offset, size, _package = self.index[name]
         try:
             fd = open_file(self.path, FLAGS)
         except OSError:
-            return _from_source(name, source)
+            return _from_source(name, self.get_filename(name))
         try:
             if fstat(fd).st_ino != self.inode:
-                return _from_source(name, source)
+                return _from_source(name, self.get_filename(name))
             return loads(pread(fd, size, self.start + offset))
         finally:
             close(fd)
@@ -70,7 +74,8 @@ class BundleLoader:
         return self.index[name][2]
 
     def get_filename(self, name: str) -> str:
-        return self.index[name][3]
+        tail = "/__init__.py" if self.index[name][2] else ".py"
+        return f"{self.directory}/{name.replace('.', '/')}{tail}"
 
 
 def _from_source(name: str, source: str) -> Any:
@@ -79,6 +84,6 @@ def _from_source(name: str, source: str) -> Any:
     return SourceFileLoader(name, source).get_code(name)
 
 
-def install(path: str, inode: int, start: int, index: dict[str, tuple[int, int, bool, str]]) -> None:
-    """Let every import of wherry's modules come from the bundle at *path*."""
-    sys.meta_path.insert(0, BundleLoader(path, inode, start, index))
+def install(path: str, inode: int, start: int, directory: str, index: dict[str, tuple[int, int, bool]]) -> None:
+    """Let every import of the package below *directory* come from the bundle at *path*."""
+    sys.meta_path.insert(0, BundleLoader(path, inode, start, directory, index))

@@ -36,13 +36,15 @@ REFUSED = {
     "decryption-key": "encrypted images are not supported yet",
 }
 
+_MOST_TAGS = 10_000
+
 
 def pull(call: Call) -> int:
     """Pull images and print their ids."""
     options = _options(call)
     errors: list[WherryError] = []
     progress = reporter(quiet=call.flags.on("quiet"))
-    for name in call.args:
+    for name in _all_tags(call) if call.flags.on("all-tags") else call.args:
         try:
             image = call.runtime.images.pull(name, progress=progress, **options)
         except WherryError as error:
@@ -52,11 +54,27 @@ def pull(call: Call) -> int:
     return finish(errors)
 
 
+def _all_tags(call: Call) -> list[str]:
+    """Every tag of the repositories named, as full names."""
+    from wherry.cli import transfer
+    from wherry.model.reference import normalize
+
+    access = {key: value for key, value in transfer.access(call.flags).items() if not key.startswith("retry")}
+    found: list[str] = []
+    for text in call.args:
+        named = normalize(text.removeprefix("docker://"))
+        if named.tag or named.digest:
+            raise InvalidArgument("--all-tags can only be used without a tag or digest")
+        tags = call.runtime.images.search(named.repository, list_tags=True, limit=_MOST_TAGS, **access)
+        found += [f"{one.name}:{one.tag}" for one in tags]
+    return found
+
+
 def _options(call: Call) -> dict[str, Any]:
     flags = call.flags
     if flags.given("platform") and (flags.given("arch") or flags.given("os")):
         raise InvalidArgument("--platform option can not be specified with --arch or --os")
-    options: dict[str, Any] = {"policy": flags.text("policy"), "all_tags": flags.on("all-tags")}
+    options: dict[str, Any] = {"policy": flags.text("policy")}
     if flags.given("platform"):
         options["platform"] = flags.text("platform")
     for flag, option in (("os", "os"), ("arch", "architecture"), ("variant", "variant"), ("authfile", "authfile"),

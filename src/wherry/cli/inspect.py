@@ -104,7 +104,7 @@ def _any(call: Call, name: str) -> tuple[str, dict[str, Any]]:
         return _image(call, name)
     except (NoSuchImage, InvalidArgument):
         pass
-    for find in (_volume, _pod):
+    for find in (_volume, _network, _pod):
         try:
             return find(call, name)
         except NotFound:
@@ -118,6 +118,12 @@ def _volume(call: Call, name: str) -> tuple[str, dict[str, Any]]:
     return "volume", tree(call, name)
 
 
+def _network(call: Call, name: str) -> tuple[str, dict[str, Any]]:
+    from wherry.cli.networks_list import tree
+
+    return "network", tree(call, name)
+
+
 def _pod(call: Call, name: str) -> tuple[str, dict[str, Any]]:
     from wherry.cli.pods_list import tree
 
@@ -127,6 +133,7 @@ def _pod(call: Call, name: str) -> tuple[str, dict[str, Any]]:
 FINDERS: dict[str, Callable[[Call, str], tuple[str, dict[str, Any]]]] = {
     "container": _container,
     "image": _image,
+    "network": _network,
     "pod": _pod,
     "volume": _volume,
     "all": _any,
@@ -157,10 +164,10 @@ def _template(call: Call, text: str, found: list[tuple[str, dict[str, Any]]]) ->
     from wherry.cli.shapes import parse, wrap
 
     sources = {"container": inspect_shapes.CONTAINER, "image": inspect_shapes.IMAGE}
-    if any(kind in ("pod", "volume") for kind, _tree in found):
-        from wherry.cli import pods_list, volumes_list
+    if any(kind in ("network", "pod", "volume") for kind, _tree in found):
+        from wherry.cli import networks_list, pods_list, volumes_list
 
-        sources |= {"pod": pods_list.SHAPE, "volume": volumes_list.SHAPE}
+        sources |= {"network": networks_list.SHAPE, "pod": pods_list.SHAPE, "volume": volumes_list.SHAPE}
     shapes = {kind: parse(sources[kind]) for kind in {kind for kind, _tree in found}}
     for shape in shapes.values():
         shape.name = "interface {}"

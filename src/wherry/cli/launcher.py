@@ -39,7 +39,7 @@ if sys.hexversion >> 16 == {version}:
             e = n + int.from_bytes(b[4:8], "little")
             d = {{"__name__": "wherry.cli.bundle_loader"}}
             exec(marshal.loads(b[8:n]), d)
-            d["install"]({bundle!r}, i, e, marshal.loads(b[n:e]))
+            d["install"]({bundle!r}, i, e, {directory!r}, marshal.loads(b[n:e]))
     except (OSError, ValueError, EOFError):
         pass
 """
@@ -79,6 +79,7 @@ def _from_bundle(directory: str, bundle: str) -> str:
         package=package,
         stamp=(found.st_mtime_ns, found.st_size),
         bundle=bundle,
+        directory=directory,
         head=8 + int.from_bytes(sizes[:4], "little") + int.from_bytes(sizes[4:], "little"),
     )
 

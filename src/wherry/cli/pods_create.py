@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 OWN = (
     Flag("exit-policy", metavar="policy", default="continue",
          help="What the pod does when its last container ends: continue or stop"),
-    Flag("infra", kind="bool", default="true", help="Give the pod an infra container that holds what its members share"),
+    Flag("infra", kind="bool", default="true", help="Give the pod an infra container that holds what members share"),
     Flag("infra-command", metavar="command", help="Run this in the infra container"),
     Flag("infra-conmon-pidfile", metavar="file", help="Write the process id of the infra container's monitor here"),
     Flag("infra-image", metavar="image", help="Make the infra container from this image"),

@@ -7,7 +7,7 @@ import time
 from wherry.cli.containers_logs import LOGS as CONTAINER_LOGS
 from wherry.cli.flags import Flag, UsageError
 from wherry.cli.pods import LATEST, latest
-from wherry.errors import NoSuchContainer
+from wherry.errors import NoSuchContainer, StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ def top(call: Call) -> int:
             titles = list(found.titles)
             rows += [list(row) for row in found.rows]
     if not titles:
-        raise UsageError(f"pod {pod.name} has no running containers: pod top can only be used on running pods", see=False)
+        raise StateError(f"pod {pod.name} has no running containers: pod top can only be used on running pods")
     call.out(table(rows, titles))
     return 0
 

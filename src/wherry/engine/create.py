@@ -50,6 +50,8 @@ def create(
         _check_free(runtime, name)
     _check_cid_file(spec)
     config = resolve_config(runtime, spec, image, name)
+    if config.seccomp_profile:
+        _check_seccomp(config.seccomp_profile)
     if fields:
         config = config.replace(**fields)
     add(runtime, config)
@@ -266,6 +268,14 @@ def _make_storage(runtime: Runtime, config: ContainerConfig) -> None:
         image_name=config.rootfs_image_name,
         volatile=config.volatile,
     )
+
+
+def _check_seccomp(profile: str) -> None:
+    """A profile file must be there when the container is created, though it is read when it starts."""
+    from wherry.spec import seccomp
+
+    if profile not in (seccomp.UNCONFINED, seccomp.IMAGE):
+        seccomp.check(profile)
 
 
 def _check_cid_file(spec: ContainerSpec) -> None:

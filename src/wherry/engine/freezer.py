@@ -15,6 +15,8 @@ def pause(runtime: Runtime, identity: str) -> None:
     """Freeze every process of a running container. Raises ``StateError`` in Podman's words."""
     with runtime.lock(identity) as held:
         state = held.state
+        if state.status == status.PAUSED:
+            raise StateError(f'"{identity}" is already paused: container state improper')
         if state.status != status.RUNNING:
             shown = status.display(state.status)
             raise StateError(f'"{shown}" is not running, can\'t pause: container state improper')

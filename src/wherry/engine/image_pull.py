@@ -46,7 +46,6 @@ class PullOptions(Record):
     tls_verify: bool | None = None
     retry: int | None = None
     retry_delay: float | None = None    # seconds
-    all_tags: bool = False
     signature_policy: str = ""          # a file used instead of the host's policy.json
 
 

@@ -40,7 +40,7 @@ def create(runtime: Runtime, spec: PodSpec, reporter: Reporter | None = None) ->
         _replace(runtime, spec.name)
     pod = _config(runtime, spec)
     if spec.infra:
-        _with_infra(runtime, spec, pod, reporter)
+        pod = _with_infra(runtime, spec, pod, reporter)
     else:
         runtime.state.add_pod(pod, PodState(cgroup_path=_cgroup_path(runtime, pod)), event(pod, "create"))
         runtime.publish()
@@ -113,8 +113,8 @@ def _cgroup_path(runtime: Runtime, pod: PodConfig) -> str:
     return f"{pod.cgroup_parent.rstrip('/')}/pod-{pod.id}"
 
 
-def _with_infra(runtime: Runtime, spec: PodSpec, pod: PodConfig, reporter: Reporter | None) -> None:
-    """Resolve the infra container and commit pod and container in one transaction."""
+def _with_infra(runtime: Runtime, spec: PodSpec, pod: PodConfig, reporter: Reporter | None) -> PodConfig:
+    """Resolve the infra container and commit pod and container in one transaction; the pod as it was committed."""
     inner = _infra_spec(runtime, spec, pod)
     containers.refuse_unsupported(inner)
     image = None if inner.rootfs else containers.image_facts(runtime, inner, reporter)
@@ -133,6 +133,7 @@ def _with_infra(runtime: Runtime, spec: PodSpec, pod: PodConfig, reporter: Repor
         runtime.state.add_pod(pod, state, event(pod, "create"))
 
     containers.add(runtime, config, also)
+    return pod
 
 
 def _infra_config(

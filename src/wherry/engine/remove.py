@@ -33,7 +33,7 @@ def remove(
     """
     with owner.Ownership(runtime, identity):
         if force:
-            _stop_first(runtime, identity, timeout)
+            _stop_first(runtime, identity, timeout, infra)
         if force and not runtime.state.has_container(identity):
             return      # stopping a --rm container removed it
         with runtime.lock(identity) as held:
@@ -41,10 +41,11 @@ def remove(
             remove_locked(held, volumes=volumes)
 
 
-def _stop_first(runtime: Runtime, identity: str, timeout: int | None) -> None:
+def _stop_first(runtime: Runtime, identity: str, timeout: int | None, infra: bool) -> None:
     from wherry.engine.stop import stop
 
     with runtime.lock(identity) as held:
+        _check_infra(held, infra)
         alive = held.alive
         if held.state.status == status.CREATED:
             # Never started: nothing could handle a signal, so do not wait for it to.
@@ -53,12 +54,16 @@ def _stop_first(runtime: Runtime, identity: str, timeout: int | None) -> None:
         stop(runtime, identity, timeout)
 
 
-def _check(held: LockedContainer, infra: bool) -> None:
+def _check_infra(held: LockedContainer, infra: bool) -> None:
     if held.config.is_infra and not infra:
         raise StateError(
             f"container {held.id} is the infra container of pod {held.config.pod} and cannot be removed without "
             "removing the pod: container state improper"
         )
+
+
+def _check(held: LockedContainer, infra: bool) -> None:
+    _check_infra(held, infra)
     check_idle(held)
     dependents = held.runtime.state.dependents(held.id)
     if dependents:

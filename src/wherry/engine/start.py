@@ -31,7 +31,10 @@ def start(runtime: Runtime, identity: str) -> bool:
 
 def refuse_paused(held: LockedContainer) -> None:
     if held.state.status == status.PAUSED:
-        raise StateError(f"container {held.id} is paused, unpause it first: container state improper")
+        raise StateError(
+            f"container {held.id} must be in Created or Stopped state to be started: container state improper",
+            hint="it is paused: unpause it",
+        )
 
 
 def start_dependencies(runtime: Runtime, identity: str) -> None:

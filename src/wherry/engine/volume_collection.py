@@ -33,7 +33,7 @@ class VolumeCollection:
         gid: int | None = None,
         exist_ok: bool = False,
     ) -> Volume:
-        """Create a volume; one without *name* gets a random one and counts as anonymous for pruning.
+        """Create a volume; one without *name* gets a random one.
 
         *options* of the local driver are ``type``, ``device`` and ``o`` as mount(8) has them; *uid* and *gid* own the
         directory.  With *exist_ok* a volume that exists already is returned as it is.  Raises ``VolumeExists``,

@@ -12,7 +12,7 @@ import fcntl
 import os
 import time
 
-from wherry.errors import Unavailable, WherryError
+from wherry.errors import WherryError
 from wherry.sys import log
 from wherry.sys.files import make_dirs, try_read_text
 from wherry.sys.processes import find_program, run
@@ -73,6 +73,11 @@ class Names:
         self._program = program
         self._port = port or 53
 
+    @property
+    def available(self) -> bool:
+        """Is the program there?"""
+        return bool(self._program)
+
     def change(self, added: Mapping[str, tuple[Network, Entry]], removed: Mapping[str, str]) -> None:
         """Add entries (network name -> network and entry) and take containers (network name -> id) out, then tell.
 
@@ -80,11 +85,6 @@ class Names:
         """
         if not added and not os.path.isdir(self._directory):
             return
-        if added and not self._program:
-            raise Unavailable(
-                "aardvark-dns binary not found, unable to resolve container names",
-                hint="install aardvark-dns, or use a network made with --disable-dns",
-            )
         make_dirs(self._directory)
         lock = os.open(self._lock_path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:

@@ -118,21 +118,29 @@ class NativeDriver:
                 publishes = bool(wanted.port_mappings)
                 link, fresh = wiring.attach(network, options, addresses[name], publishes=publishes)
                 servers: list[str] = []
-                if has_names(network):
+                if self._has_names(network):
                     servers = [subnet.gateway for subnet in network.subnets if subnet.gateway]
                 status[name] = NetworkStatus(
                     interfaces={options.interface_name: link},
                     dns_server_ips=servers,
-                    dns_search_domains=[DOMAIN] if has_names(network) else (),
+                    dns_search_domains=[DOMAIN] if self._has_names(network) else (),
                 )
                 if fresh:
                     made.add(name)
         return made
 
+    def _has_names(self, network: Network) -> bool:
+        """Can containers of the network find each other by name? The name server listens on the bridge."""
+        if not network.dns_enabled or network.driver != "bridge":
+            return False
+        if not self.names.available:
+            log.once("warning", "aardvark-dns binary not found, container name resolution will not work")
+        return self.names.available
+
     def _tell_names(self, request: AttachRequest, networks: Mapping[str, Network]) -> None:
         entries = {}
         for name, network in networks.items():
-            if has_names(network):
+            if self._has_names(network):
                 entries[name] = (network, entry(request, name))
         if entries:
             self.names.change(entries, {})
@@ -375,6 +383,15 @@ class NativeDriver:
             for network in self.definitions.list():
                 if network.name not in used:
                     self.remove_bridge(network)
+            if not left:
+                self._remove_empty_table()
+
+    def _remove_empty_table(self) -> None:
+        """Take the table away when no engine of this host has a bridge in it; the next attachment makes it again."""
+        with _Hold(f"{self._directory}/rules.lock", exclusive=True):
+            shown = run([self._nft, "list", "set", "inet", firewall.TABLE, "bridges"], timeout=_NFT_TIMEOUT)
+            if shown.returncode == 0 and b"elements" not in shown.stdout:
+                run([self._nft, "delete", "table", "inet", firewall.TABLE], timeout=_NFT_TIMEOUT)
 
     def settle(self) -> None:
         """Wait for deletions in the background."""
@@ -448,11 +465,6 @@ class _Hold:
 
     def __exit__(self, *_exc: object) -> None:
         os.close(self._fd)
-
-
-def has_names(network: Network) -> bool:
-    """Can containers of the network find each other by name? The name server listens on the bridge."""
-    return network.dns_enabled and network.driver == "bridge"
 
 
 def entry(request: AttachRequest, network: str) -> Entry:

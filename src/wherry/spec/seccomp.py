@@ -134,7 +134,6 @@ def load(
     """
     import os
 
-    from wherry.errors import from_os_error
     from wherry.sys.files import atomic_write, read_bytes
 
     try:
@@ -150,7 +149,7 @@ def load(
                 pass
         result = profile(read_bytes(path), capabilities, architecture)
     except OSError as error:
-        raise from_os_error(error, "opening seccomp profile failed: open") from None
+        raise _unreadable(error, path) from None
     except InvalidArgument as error:
         raise InvalidArgument(f"loading seccomp profile ({path}) failed: {error.message}") from None
     if cache:
@@ -159,6 +158,23 @@ def load(
         except OSError:
             pass
     return result
+
+
+def check(path: str) -> None:
+    """Raise if the profile at *path* cannot be opened."""
+    import os
+
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+    except OSError as error:
+        raise _unreadable(error, path) from None
+
+
+def _unreadable(error: OSError, path: str) -> Exception:
+    from wherry.errors import from_os_error
+
+    error.filename = None
+    return from_os_error(error, f"opening seccomp profile failed: open {path}")
 
 
 def capability_mask(capabilities: Sequence[str]) -> int:

@@ -238,14 +238,17 @@ def test_preserved_descriptors(rt: Runtime, box: Container) -> None:
     from wherry.model.exec_session import ExecConfig
 
     reader, writer = os.pipe()
+    config = ExecConfig(
+        command=["sh", "-c", "echo through >/proc/self/fd/47; ls /proc/self/fd | wc -l"], preserve_fd=[47], user="0",
+        attach_stdout=True,
+    )
     try:
         os.dup2(writer, 47)
-        config = ExecConfig(
-            command=["sh", "-c", "echo through >/proc/self/fd/47; ls /proc/self/fd | wc -l"], preserve_fd=[47], attach_stdout=True
-        )
-        done = run_captured(rt, box.id, config, None, None)
-        os.close(47)
+        try:
+            done = run_captured(rt, box.id, config, None, 10)
+        finally:
+            os.close(47)
+            os.close(writer)
         assert (done.exit_code, os.read(reader, 100)) == (0, b"through\n")
     finally:
         os.close(reader)
-        os.close(writer)

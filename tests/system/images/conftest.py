@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,9 +36,17 @@ def programs() -> None:
 
 
 @pytest.fixture
-def tools(tmp_path: Path) -> Iterator[Tools]:
-    """Real tools on the store the runtime uses."""
-    found = Tools(str(tmp_path / "store"))
+def tools() -> Iterator[Tools]:
+    """Real tools on the store the runtime uses; Podman wants a short path."""
+    found = Tools(tempfile.mkdtemp(prefix="img-", dir="/tmp"))
+    yield found
+    found.clean_up()
+
+
+@pytest.fixture
+def other() -> Iterator[Tools]:
+    """Real tools on a store of theirs."""
+    found = Tools(tempfile.mkdtemp(prefix="img-", dir="/tmp"))
     yield found
     found.clean_up()
 

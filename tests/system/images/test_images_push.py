@@ -68,16 +68,12 @@ def test_a_pulled_image_keeps_its_digest_and_is_mounted_across_repositories(
 
 @pytest.mark.parametrize("format", ["docker-archive", "oci-archive", "oci-dir", "docker-dir"])
 def test_podman_loads_what_was_saved(
-    runtime: Runtime, loaded: str, tools: Tools, made: MadeImage, tmp_path: Path, format: str
+    runtime: Runtime, loaded: str, other: Tools, made: MadeImage, tmp_path: Path, format: str
 ) -> None:
     path = tmp_path / "saved"
     runtime.images.save(loaded, str(path), format=format)
-    other = Tools(str(tmp_path / "other"))
-    try:
-        name = other.podman("load", "-q", "-i", str(path)).rpartition("Loaded image: ")[2].removeprefix("sha256:")
-        assert other.json("image", "inspect", name)[0]["RootFS"]["Layers"] == made.diff_ids
-    finally:
-        other.clean_up()
+    name = other.podman("load", "-q", "-i", str(path)).rpartition("Loaded image: ")[2].removeprefix("sha256:")
+    assert other.json("image", "inspect", name)[0]["RootFS"]["Layers"] == made.diff_ids
 
 
 def test_several_images_share_an_archive(runtime: Runtime, loaded: str, tmp_path: Path) -> None:
@@ -154,4 +150,4 @@ def test_a_manifest_list_and_its_images(
     tools.skopeo("copy", "--all", "--src-tls-verify=false", f"docker://{target}", f"dir:{tmp_path}/copied")
     assert raw(tools, f"docker://{target}")["manifests"][0]["annotations"] == {"k": "v"}
     made.remove(made.entries[0]["digest"])
-    assert json.loads(tools.podman("manifest", "inspect", "multi"))["manifests"] == []
+    assert json.loads(tools.podman("manifest", "inspect", "multi"))["manifests"] in (None, [])

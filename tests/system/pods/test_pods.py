@@ -108,6 +108,7 @@ def test_removal_needs_force_while_members_run(rt: Runtime, pod: Pod) -> None:
         pod.remove()
     with pytest.raises(StateError, match="is the infra container of pod"):
         rt.containers.get(pod.state().infra_id).remove(force=True)
+    assert pod.status == "Running"
     member.stop(0)
     pod.remove()
     assert not rt.pods.exists("web")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from wherry.engine.listing import Summary
-from wherry.errors import NoSuchContainer, NoSuchExitCode, NoSuchImage, WherryError
+from wherry.errors import NoSuchContainer, NoSuchExitCode, NoSuchImage, NotFound, WherryError
 from wherry.model.container import ContainerConfig
 
 
@@ -98,6 +98,13 @@ class FakeImages:
         return text != "missing"
 
 
+class FakeNothing:
+    """A collection without objects."""
+
+    def get(self, text: str) -> Any:
+        raise NotFound(f"no such object {text}")
+
+
 class FakeState:
     def exit_code(self, text: str) -> int:
         if text == "gone":
@@ -116,6 +123,7 @@ class FakeRuntime:
     def __init__(self, *containers: FakeContainer, images: FakeImages | None = None) -> None:
         self.containers = FakeContainers(*containers)
         self.images = images or FakeImages()
+        self.volumes = self.networks = self.pods = FakeNothing()
         self.state = FakeState()
         self.settings = FakeSettings()
 
