@@ -24,7 +24,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str]] = {
     "container attach": (
         "containers_attach:attach", "CONTAINER", "Attach to a running container", "attach", ""),
     "container checkpoint": (
-        "containers_rename:checkpoint", "CONTAINER [CONTAINER...]", "Freeze containers to disk (not supported yet)", "",
+        "containers_checkpoint:checkpoint", "CONTAINER [CONTAINER...]", "Freeze containers to disk (not supported yet)", "",
         ""),
     "container cleanup": (
         "containers_cleanup:cleanup", "CONTAINER [CONTAINER...]",
@@ -72,7 +72,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str]] = {
         "containers_start:restart", "CONTAINER [CONTAINER...]", "Stop containers and start them again", "restart",
         ""),
     "container restore": (
-        "containers_rename:restore", "CONTAINER [CONTAINER...]", "Bring frozen containers back (not supported yet)", "",
+        "containers_checkpoint:restore", "CONTAINER [CONTAINER...]", "Bring frozen containers back (not supported yet)", "",
         ""),
     "container rm": ("containers_rm:rm", "CONTAINER [CONTAINER...]", "Remove containers", "rm", ""),
     "container run": (

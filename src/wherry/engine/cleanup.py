@@ -63,8 +63,8 @@ def _attempt(held: LockedContainer, what: str, step: object) -> None:
 class _Deletion:
     """The container's removal from the OCI runtime.
 
-    Once the process is known to have ended, the runtime only has its own files and the cgroup to remove, and the rest of
-    the clean-up goes on meanwhile.
+    Once the process is known to have ended, the runtime only has its own files and the cgroup to remove, and the rest
+    of the clean-up goes on meanwhile.
     """
 
     def __init__(self) -> None:

@@ -68,7 +68,7 @@ class ContainerCollection:
         try:
             container.start()
         except BaseException:
-            container.remove(force=True, timeout=0)
+            container.remove(force=True, volumes=True, timeout=0)
             raise
         return container
 

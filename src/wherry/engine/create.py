@@ -48,7 +48,6 @@ def create(
     name = check_name(spec.name) if spec.name else _free_name(runtime)
     if spec.name:
         _check_free(runtime, name)
-    _check_cid_file(spec)
     config = resolve_config(runtime, spec, image, name)
     if config.seccomp_profile:
         _check_seccomp(config.seccomp_profile)
@@ -278,20 +277,15 @@ def _check_seccomp(profile: str) -> None:
         seccomp.check(profile)
 
 
-def _check_cid_file(spec: ContainerSpec) -> None:
-    if spec.cid_file and os.path.exists(spec.cid_file) and os.path.getsize(spec.cid_file):
-        raise InvalidArgument(
-            f"container id file exists. Ensure another container is not using it or delete {spec.cid_file}"
-        )
-
-
 def _write_cid_file(runtime: Runtime, config: ContainerConfig) -> None:
+    """Write the id for scripts, over what an earlier container left there. Without it the container does not stay."""
     from wherry.engine.remove import remove
 
     try:
         with open(config.cid_file, "w", encoding="ascii") as file:
             file.write(config.id)
     except OSError as error:
-        remove(runtime, config.id)
-        raise from_os_error(error, "failed to create container ID file") from None
+        remove(runtime, config.id, volumes=True)
+        error.filename = None
+        raise from_os_error(error, f"opening cidfile {config.cid_file}") from None
     log.debug(f"wrote container id to {config.cid_file}")

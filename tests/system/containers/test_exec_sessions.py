@@ -96,10 +96,12 @@ def test_many_leave_nothing(rt: Runtime, box: Container) -> None:
     import gc
     import os
 
+    box.exec(["true"])          # opens what stays open, such as the database
     gc.collect()
     before = len(os.listdir("/proc/self/fd"))
     for number in range(20):
         assert box.exec(["sh", "-c", f"exit {number}"]).exit_code == number
-    assert len(os.listdir("/proc/self/fd")) == before
+    gc.collect()
+    assert len(os.listdir("/proc/self/fd")) <= before
     assert box.exec_sessions() == []
     assert os.listdir(f"{rt.paths.run_dir}/exec") == []
