@@ -24,8 +24,8 @@ COMMANDS: dict[str, tuple[str, str, str, str, str]] = {
     "container attach": (
         "containers_attach:attach", "CONTAINER", "Attach to a running container", "attach", ""),
     "container checkpoint": (
-        "containers_checkpoint:checkpoint", "CONTAINER [CONTAINER...]", "Freeze containers to disk (not supported yet)", "",
-        ""),
+        "containers_checkpoint:checkpoint", "CONTAINER [CONTAINER...]", "Freeze containers to disk (not supported yet)",
+        "", ""),
     "container cleanup": (
         "containers_cleanup:cleanup", "CONTAINER [CONTAINER...]",
         "Release network and mounts of containers that have ended", "", ""),
@@ -72,8 +72,8 @@ COMMANDS: dict[str, tuple[str, str, str, str, str]] = {
         "containers_start:restart", "CONTAINER [CONTAINER...]", "Stop containers and start them again", "restart",
         ""),
     "container restore": (
-        "containers_checkpoint:restore", "CONTAINER [CONTAINER...]", "Bring frozen containers back (not supported yet)", "",
-        ""),
+        "containers_checkpoint:restore", "CONTAINER [CONTAINER...]", "Bring frozen containers back (not supported yet)",
+        "", ""),
     "container rm": ("containers_rm:rm", "CONTAINER [CONTAINER...]", "Remove containers", "rm", ""),
     "container run": (
         "containers_create:run", "IMAGE [COMMAND [ARG...]]", "Run a command in a new container", "run", "!1+"),

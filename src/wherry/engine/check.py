@@ -49,7 +49,8 @@ def check(runtime: Runtime, *, quick: bool = False, repair: bool = False) -> lis
 def _storage(runtime: Runtime, quick: bool, repair: bool) -> list[Finding]:
     store = runtime.store
     damages = store.check(full=not quick)
-    left = {(damage.kind, damage.id) for damage in store.repair(damages)} if repair and damages else None
+    wanted = repair and any(damage.repairable for damage in damages)
+    left = {(damage.kind, damage.id) for damage in store.repair(damages)} if wanted else None
     return [
         Finding(
             area="storage",

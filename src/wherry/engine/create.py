@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from wherry.engine import intents, volumes
+from wherry.engine import intents, reserve, volumes
 from wherry.engine.exit_command import exit_command
 from wherry.errors import AlreadyExists, InvalidArgument, NameInUse, NoSuchContainer, Unsupported, from_os_error
 from wherry.model.container import ContainerConfig, ContainerState
@@ -68,6 +68,7 @@ def add(runtime: Runtime, config: ContainerConfig, also: Callable[[], None] = _n
 
     *also* runs in the transaction that adds the container, before it.
     """
+    reserve.keep(runtime)
     try:
         _store(runtime, config, also)
     except NameInUse as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wherry.engine import owner
 from wherry.engine.cleanup import cleanup
+from wherry.engine.reserve import spend
 from wherry.errors import AlreadyExists, StateError
 from wherry.model import status
 from wherry.sys import log
@@ -36,22 +37,27 @@ def remove(
             _stop_first(runtime, identity, timeout, infra)
         if force and not runtime.state.has_container(identity):
             return      # stopping a --rm container removed it
-        with runtime.lock(identity) as held:
-            _check(held, infra)
-            remove_locked(held, volumes=volumes)
+
+        def work() -> None:
+            with runtime.lock(identity) as held:
+                _check(held, infra)
+                remove_locked(held, volumes=volumes)
+
+        spend(runtime, work)
 
 
 def _stop_first(runtime: Runtime, identity: str, timeout: int | None, infra: bool) -> None:
     from wherry.engine.stop import stop
 
-    with runtime.lock(identity) as held:
-        _check_infra(held, infra)
-        alive = held.alive
-        if held.state.status == status.CREATED:
-            # Never started: nothing could handle a signal, so do not wait for it to.
-            timeout = 0
-    if alive:
-        stop(runtime, identity, timeout)
+    def look() -> str:
+        with runtime.lock(identity) as held:
+            _check_infra(held, infra)
+            return held.state.status
+
+    found = spend(runtime, look)
+    if found in status.ALIVE:
+        # One that was never started cannot handle a signal: do not wait for it to.
+        stop(runtime, identity, 0 if found == status.CREATED else timeout)
 
 
 def _check_infra(held: LockedContainer, infra: bool) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 
 from wherry.engine.cleanup import cleanup, release_resources
-from wherry.errors import StateError
+from wherry.errors import StateError, WherryError
 from wherry.model import status
 from wherry.model.timestamps import now
+from wherry.sys import log
 from wherry.sys.processes import boot_id
 
 TYPE_CHECKING = False
@@ -93,14 +94,22 @@ def init(held: LockedContainer) -> None:
 
     try:
         create_in_runtime(held)
+        held.move(status.INIT)
+        held.save(held.event("init"))
     except BaseException as error:
-        release_resources(held)
-        state.status = before
-        state.error = str(error)
-        held.save()
+        _take_back(held, before, error)
         raise
-    held.move(status.INIT)
-    held.save(held.event("init"))
+
+
+def _take_back(held: LockedContainer, before: str, error: BaseException) -> None:
+    """Undo a start that failed. If even that cannot be stored (a full disk), the next start or removal does it."""
+    release_resources(held)
+    held.state.status = before
+    held.state.error = str(error)
+    try:
+        held.save()
+    except WherryError as another:
+        log.warning(f"undoing the start of container {held.id}: {another}")
 
 
 def rest(held: LockedContainer) -> None:
@@ -139,13 +148,10 @@ def launch(held: LockedContainer) -> None:
         held.save()
     try:
         held.runtime.oci_runtime(held.state.runtime).start(held.id)
+        held.move(status.RUN)
+        held.disown()
+        held.state.started_time = now()
+        held.save(held.event("start"))
     except BaseException as error:
-        held.move(status.CLEANUP)
-        release_resources(held)
-        held.state.error = str(error)
-        held.save()
+        _take_back(held, status.EXITED, error)
         raise
-    held.move(status.RUN)
-    held.disown()
-    held.state.started_time = now()
-    held.save(held.event("start"))

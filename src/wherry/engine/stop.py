@@ -8,6 +8,7 @@ from _signal import SIGKILL, SIGTERM  # the C part of signal, without enum
 from wherry.engine.cleanup import cleanup
 from wherry.engine.freezer import resume
 from wherry.engine.owner import Ownership
+from wherry.engine.reserve import spend
 from wherry.engine.signals import send
 from wherry.errors import StateError, WherryError
 from wherry.model import status
@@ -30,7 +31,10 @@ def stop(runtime: Runtime, identity: str, timeout: int | None = None, *, keep: b
     A ``--rm`` container is removed then, unless *keep*.  Returns False if it was stopped already.  Raises
     ``StateError`` for a container that never ran.
     """
-    with Ownership(runtime, identity):
+    pid = start = seconds = number = 0
+
+    def begin() -> bool:
+        nonlocal pid, start, seconds, number
         with runtime.lock(identity) as held:
             if not _begin(held):
                 cleanup(held)
@@ -39,16 +43,24 @@ def stop(runtime: Runtime, identity: str, timeout: int | None = None, *, keep: b
             seconds = held.config.stop_timeout if timeout is None else timeout
             number = held.config.stop_signal if seconds > 0 else SIGKILL
             send(held, number)
+        return True
+
+    def end() -> None:
+        with runtime.lock(identity) as held:
+            if not held.alive:
+                cleanup(held)
+                after_stop(held, keep)
+
+    with Ownership(runtime, identity):
+        if not spend(runtime, begin):
+            return False
         try:
             if number == SIGKILL or not wait_gone(pid, start, float(seconds)):
                 _kill_hard(runtime, identity, pid, start, "" if number == SIGKILL else signal_name(number), seconds)
         except BaseException:
             _give_up(runtime, identity)
             raise
-        with runtime.lock(identity) as held:
-            if not held.alive:
-                cleanup(held)
-                after_stop(held, keep)
+        spend(runtime, end)
     return True
 
 

@@ -99,7 +99,8 @@ def test_the_same_words_do_the_same(engines: dict[str, Run], tmp_path: Path) -> 
         (work / "source/dirlink").symlink_to("dir")
         (work / "source/filelink").symlink_to("file")
         said = [(case, *run("cp", *case.split(), cwd=work)) for case in CASES]
-        inside = run("exec", "--user", "0", "box", "sh", "-c", "cd /tmp; find . -exec stat -c '%n %A %u %g' {} + | sort")
+        show = "cd /tmp; find . -exec stat -c '%n %A %u %g' {} + | sort"
+        inside = run("exec", "--user", "0", "box", "sh", "-c", show)
         seen[name] = (said, inside, listing(work))
     for ours, theirs in zip(seen["wherry"], seen["podman"], strict=True):
         assert ours == theirs

@@ -57,9 +57,12 @@ def test_a_session_that_cannot_be_started_is_stopped(box: Container) -> None:
 
 
 def test_stop_and_forced_removal(box: Container) -> None:
-    deaf = ["sh", "-c", "trap '' TERM; while :; do sleep 1; done"]
+    deaf = ["sh", "-c", "trap '' TERM; touch /tmp/deaf; while :; do sleep 1; done"]
     session = box.exec_create(deaf)
     session.start()
+    deadline = time.monotonic() + 10
+    while box.exec(["test", "-e", "/tmp/deaf"]).exit_code and time.monotonic() < deadline:
+        time.sleep(0.01)
     session.stop(timeout=0.1)
     assert session.wait(timeout=10) == 137
     other = box.exec_create(deaf)

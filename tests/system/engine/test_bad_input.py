@@ -73,7 +73,8 @@ def test_name_in_use(rt: Runtime) -> None:
         with pytest.raises(errors.NameInUse) as caught:
             rt.containers.create(IMAGE, ["true"], name="taken", volumes=["/data"])
         assert str(caught.value) == (
-            f'creating container storage: the container name "taken" is already in use by {first.id}. You have to remove '
+            f'creating container storage: the container name "taken" is already in use by {first.id}. You have to '
+            'remove '
             "that container to be able to reuse that name: that name is already in use, or use --replace to instruct "
             "Podman to do so."
         )
@@ -101,7 +102,8 @@ def test_name_another_engine_uses(layout: Path, tmp_path: Path, engine: str) -> 
                     rt.containers.create(IMAGE, ["true"], name="taken", volumes=["/data"])
                 assert str(caught.value) == (
                     f'creating container storage: the container name "taken" is already in use by {identity}. You have '
-                    "to remove that container to be able to reuse that name: that name is already in use by an external "
+                    "to remove that container to be able to reuse that name: that name is already in use by an "
+                    "external "
                     "entity, or use --replace to instruct Podman to do so."
                 )
             is_untouched(rt)

@@ -97,7 +97,8 @@ def test_create_and_create_with_one_name(rt: Runtime, base: Path) -> None:
         said = sorted(both(base, code, code))
         winner = rt.containers.get("wanted")
         assert said[0] == ""
-        assert said[1].startswith(f'creating container storage: the container name "wanted" is already in use by {winner.id}.')
+        taken = f'creating container storage: the container name "wanted" is already in use by {winner.id}.'
+        assert said[1].startswith(taken)
         winner.remove(volumes=True)
 
 

@@ -89,7 +89,8 @@ import os
 from wherry.engine.foreground import Streams, run_attached
 null = os.open("/dev/null", os.O_RDWR)
 container = rt.containers.create(%r, ["sh", "-c", "sleep 0.5; exit 4"], name="front", network="none", remove=%r)
-run_attached(rt, container.config, Streams(stdout=null, stderr=null), started=lambda pid, start: os.kill(os.getpid(), 9))
+streams = Streams(stdout=null, stderr=null)
+run_attached(rt, container.config, streams, started=lambda pid, start: os.kill(os.getpid(), 9))
 """
 
 
@@ -228,7 +229,9 @@ def test_reboot(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert_nothing_leaked(rt, layers)
 
 
-@pytest.mark.parametrize("verb", ["container.start()", "container.stop(timeout=0)", "container.remove(force=True, timeout=0)"])
+@pytest.mark.parametrize(
+    "verb", ["container.start()", "container.stop(timeout=0)", "container.remove(force=True, timeout=0)"]
+)
 def test_reboot_in_the_middle(own: Path, monkeypatch: pytest.MonkeyPatch, verb: str) -> None:
     """The power fails half-way through a verb."""
     with open_runtime(own) as rt:
