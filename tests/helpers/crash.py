@@ -19,7 +19,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PRELUDE = '''
 import os, sys
 CALLS = frozenset("""open close mkdir rename replace unlink rmdir link symlink write writev pwrite ftruncate chmod
-fchmod     chown lchown utime posix_spawn fork start_new_thread flock fcntl execute pidfd_send_signal kill killpg connect send
+    fchmod chown lchown utime posix_spawn fork start_new_thread flock fcntl execute
+    pidfd_send_signal kill killpg connect send
     """.split())
 LIBC = os.sep + os.path.join("wherry", "sys", "libc.py")
 seen = target = 0

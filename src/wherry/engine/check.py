@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from wherry.engine import exec_sessions, intents, owner
-from wherry.errors import NotFound, TimedOut, WherryError
+from wherry.errors import Corrupt, NotFound, TimedOut, WherryError
 from wherry.model import status
 from wherry.model.record import Record
 from wherry.sys import log
@@ -77,7 +77,10 @@ def _intents(runtime: Runtime, repair: bool) -> list[Finding]:
 
 def _containers(runtime: Runtime, repair: bool) -> list[Finding]:
     rows = runtime.state.container_rows(all=True)
-    stored = {container.id for container in runtime.store.containers()}
+    try:
+        stored = {container.id for container in runtime.store.containers()}
+    except Corrupt:
+        stored = {row.id for row in rows}       # nobody can tell; the store's own check says so
     findings = []
     for row in rows:
         text = _complaint(row)

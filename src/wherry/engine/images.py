@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from wherry.engine import image_lookup
 from wherry.engine.image import Image, full_name
+from wherry.engine.reserve import spend
 from wherry.errors import ImageInUse, InUse
 from wherry.model.event import Event
 from wherry.model.timestamps import now_ns
@@ -179,6 +180,9 @@ class ImageCollection:
         With *force* containers that use it are removed too.  Raises ``ImageInUse``, ``NoSuchImage``, ``InUse`` when an
         id with several names is given without *force*.
         """
+        return spend(self._runtime, lambda: self._remove(text, force))
+
+    def _remove(self, text: str, force: bool) -> List[str]:
         store = self._runtime.store
         record, found_as = image_lookup.find(store, text)
         by_id = found_as.removeprefix("sha256:") == record.id or record.id.startswith(found_as)

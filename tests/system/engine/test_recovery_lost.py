@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.helpers import crash
-from tests.helpers.leaks import assert_nothing_leaked, mounts_below, processes_of
-from tests.system.engine.conftest import IMAGE, open_runtime
+from tests.helpers.leaks import assert_nothing_leaked, processes_of
+from tests.system.engine.conftest import IMAGE, open_runtime, unmount
 from tests.system.engine.recovering import OPEN, at_rest, ended_without_exit_command, kill, until
 
 from wherry.engine.container import Container
@@ -161,25 +160,6 @@ def test_killed_exec_does_not_outlive_its_container(rt: Runtime, base: Path) -> 
 
 # -- reboot ------------------------------------------------------------------------------------------------------------
 
-@pytest.fixture
-def own(layout: Path) -> Iterator[Path]:
-    """An engine of the test's own, whose run directory may be lost."""
-    directory = Path("/var/tmp") / f"wherry-boot-{os.getpid()}"
-    directory.mkdir()
-    try:
-        with open_runtime(directory) as runtime:
-            runtime.images.load(str(layout))
-        yield directory
-    finally:
-        unmount(str(directory))
-        remove_tree(str(directory))
-
-
-def unmount(directory: str) -> None:
-    for point in sorted(mounts_below(directory), key=len, reverse=True):
-        subprocess.run(["umount", "-l", point], check=True)
-
-
 def reboot(rt: Runtime, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every process is gone, nothing is mounted, the run directory is empty, the boot has another id."""
     rt.networking.driver.settle()
@@ -191,7 +171,7 @@ def reboot(rt: Runtime, base: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             subprocess.run([name, "delete", "--force", row.id], capture_output=True, check=False)
         assert processes.wait_gone(row.pid, row.pid_start, 20)
     rt.close()
-    unmount(str(base))
+    unmount(base)
     remove_tree(f"{base}/run")
     monkeypatch.setattr(processes, "_boot_id", str(uuid.uuid4()))
 
