@@ -21,7 +21,7 @@ def connect(held: LockedContainer) -> Attachment:
 def attach(runtime: Runtime, identity: str) -> Attachment:
     """Attach to a running container. Raises ``StateError`` in Podman's words if it does not run."""
     with runtime.lock(identity) as held:
-        if held.state.status not in (status.RUNNING, status.CREATED, status.STOPPING):
+        if not status.can(held.state.status, status.ATTACH):
             shown = status.display(held.state.status)
             raise StateError(
                 f"can only attach to created or running containers - currently in state {shown}: "

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from wherry.engine.runtime import Runtime
     from wherry.oci.exec import ExecStarted
 
+NOT_RUNNING = "can only create exec sessions on running containers: container state improper"
+
 
 class ExecResult(Record):
     """What :meth:`Container.exec` returns. Output is text, undecodable bytes as surrogates."""
@@ -86,8 +88,8 @@ def start(
     """
     runtime.warm_up()
     with runtime.lock(identity) as held:
-        if held.state.status != status.RUNNING:
-            raise StateError("can only create exec sessions on running containers: container state improper")
+        if not status.can(held.state.status, status.EXEC):
+            raise StateError(NOT_RUNNING)
         forget_dead(runtime, identity)
         record = ExecSession(
             id=session or generate_id(), container_id=identity, state=sessions.RUNNING, config=config,
@@ -213,8 +215,11 @@ def process_spec(held: LockedContainer, config: ExecConfig) -> dict[str, Any]:
     if config.workdir:
         process["cwd"] = config.workdir
     root = f"/proc/{held.state.pid}/root"
-    passwd = rootfs_files.read_text(root, "etc/passwd")
-    group = rootfs_files.read_text(root, "etc/group")
+    try:
+        passwd = rootfs_files.read_text(root, "etc/passwd")
+        group = rootfs_files.read_text(root, "etc/group")
+    except FileNotFoundError:       # the process ended since the lock was taken
+        raise StateError(NOT_RUNNING) from None
     user = users.resolve(config.user or held.config.user, passwd, group)
     groups = list(user.groups) if config.user else [*user.groups, *users.group_ids(held.config.groups, group)]
     process["user"] = {"uid": user.uid, "gid": user.gid}

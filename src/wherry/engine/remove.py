@@ -82,7 +82,7 @@ def _check(held: LockedContainer, infra: bool) -> None:
 def check_idle(held: LockedContainer) -> None:
     """Raises ``StateError`` for a container that runs."""
     state = held.state
-    if state.status in (status.RUNNING, status.PAUSED, status.STOPPING):
+    if not status.can(state.status, status.REMOVE):
         raise StateError(
             f"cannot remove container {held.id} as it is {status.display(state.status)} - running or paused containers "
             "cannot be removed without force: container state improper"

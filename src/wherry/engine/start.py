@@ -155,3 +155,7 @@ def launch(held: LockedContainer) -> None:
     except BaseException as error:
         _take_back(held, status.EXITED, error)
         raise
+    if held.config.sdnotify_socket:
+        from wherry.engine.notify import tell_started
+
+        tell_started(held)

@@ -129,7 +129,7 @@ def kill(runtime: Runtime, identity: str, number: int) -> None:
     """Send signal *number*; SIGKILL also waits for the process to be gone. Raises ``StateError`` if not running."""
     with runtime.lock(identity) as held:
         state = held.state
-        if state.status not in (status.RUNNING, status.STOPPING, status.PAUSED):
+        if not status.can(state.status, status.KILL):
             raise StateError(
                 f"can only kill running containers. {identity} is in state {status.display(state.status)}: "
                 "container state improper"

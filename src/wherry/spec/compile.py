@@ -39,6 +39,7 @@ def compile(config: ContainerConfig, facts: StartFacts) -> dict[str, Any]:
     _set_namespaces(config, facts, linux)
     _set_hostname(config, facts, base)
     _set_id_maps(config, facts, linux)
+    _drop_endless_limit(linux)
     mounts = compile_mounts.mounts(config, facts, user)
     base["mounts"] = mounts
     if config.systemd and not facts.unified and facts.systemd_hierarchy is not None:
@@ -194,6 +195,13 @@ def _set_id_maps(config: ContainerConfig, facts: StartFacts, linux: dict[str, An
     elif config.user_ns_ctr:
         one = [{"containerID": 0, "hostID": 0, "size": 1}]
         linux["uidMappings"], linux["gidMappings"] = one, one
+
+
+def _drop_endless_limit(linux: dict[str, Any]) -> None:
+    """No limit of processes is said by saying nothing: crun writes a negative number into ``pids.max`` as it is."""
+    resources = linux.get("resources") or {}
+    if ((resources.get("pids") or {}).get("limit") or 0) < 0:
+        linux["resources"] = {key: value for key, value in resources.items() if key != "pids"}
 
 
 def _add_host_devices(config: ContainerConfig, facts: StartFacts, linux: dict[str, Any]) -> None:

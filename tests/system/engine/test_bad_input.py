@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def test_name_another_engine_uses(layout: Path, tmp_path: Path, engine: str) -> 
     missing = podman.missing_tools()
     if missing:
         pytest.skip(f"needs {', '.join(missing)}")
-    tools = podman.Tools(f"/var/tmp/{tmp_path.parent.name}-{tmp_path.name}")
+    tools = podman.Tools(f"/var/tmp/w{os.getpid()}{engine[0]}")     # Podman refuses run roots of over 50 characters
     try:
         with Runtime(root=tools.graph_root, runroot=tools.run_root, storage_driver="overlay") as rt:
             rt.images.load(str(layout))

@@ -48,7 +48,7 @@ def conmon(tmp_path: Path) -> Iterator[Conmon]:
     served = Conmon(tmp_path)
     yield served
     served.close()
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 @pytest.fixture
@@ -324,7 +324,7 @@ def test_nothing_to_attach_to(tmp_path: Path, length: int) -> None:
     Conmon(bundle).close()
     with pytest.raises(NotFound, match="connection refused"):
         attach.connect(str(bundle))
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 def fifo(bundle: Path) -> int:
@@ -344,7 +344,7 @@ def test_resizing_what_has_ended(tmp_path: Path) -> None:
     attach.resize(str(tmp_path), 24, 80)
     os.close(fifo(tmp_path))
     attach.resize(str(tmp_path), 24, 80)
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 def next_line(reader: int) -> bytes:

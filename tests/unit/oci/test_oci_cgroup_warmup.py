@@ -44,7 +44,7 @@ def test_this_process_stays_where_it_is_and_the_thread_ends() -> None:
     warmup = CgroupWarmup().start()
     warmup.stop()
     wait_until(lambda: _thread._count() == threads)
-    assert descriptors() == open_before
+    assert descriptors() <= open_before
     assert own() == before
 
 
@@ -55,7 +55,7 @@ def test_it_writes_until_it_is_stopped(tmp_path: Path, monkeypatch: pytest.Monke
     warmup = CgroupWarmup().start()
     wait_until(lambda: len(procs.read_text()) >= len(listing) + 2)
     warmup.stop()
-    wait_until(lambda: descriptors() == before)
+    wait_until(lambda: descriptors() <= before)
     assert set(procs.read_text()[len(listing):]) == {"0"}
 
 
@@ -66,7 +66,7 @@ def test_it_stops_by_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     procs = tree(tmp_path, monkeypatch, listing)
     CgroupWarmup().start()
     wait_until(lambda: len(procs.read_text()) > len(listing))
-    wait_until(lambda: descriptors() == before)
+    wait_until(lambda: descriptors() <= before)
 
 
 def test_a_list_without_us_is_not_ours_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,4 +80,4 @@ def test_a_host_without_cgroups(monkeypatch: pytest.MonkeyPatch, layout: Layout)
     monkeypatch.setattr(cgroups, "layout", lambda: layout)
     before = descriptors()
     CgroupWarmup()._run()
-    assert descriptors() == before
+    assert descriptors() <= before

@@ -96,7 +96,7 @@ def test_an_attached_session(scripts: Scripts, session: ExecLaunch) -> None:
     with open(f"{session.directory}/process.json", encoding="utf-8") as file:
         assert json.load(file) == {"args": ["true"], "cwd": "/"}
     started.close()
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 @pytest.mark.parametrize(("terminal", "expected"), [(True, {"height": 24, "width": 80}), (False, None)])
@@ -161,7 +161,7 @@ def test_a_command_that_is_not_there(scripts: Scripts, session: ExecLaunch) -> N
         oci_exec.start(program, scripts.runtime(), session)
     assert caught.value.exit_code == 127
     assert not os.path.exists(session.directory)
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 def test_a_conmon_that_dies_before_it_can_be_attached_to(scripts: Scripts, session: ExecLaunch) -> None:
@@ -169,4 +169,4 @@ def test_a_conmon_that_dies_before_it_can_be_attached_to(scripts: Scripts, sessi
     with pytest.raises(RuntimeFailed, match=r"^conmon failed: no luck$"):
         oci_exec.start(scripts.conmon("echo no luck >&2; exit 1"), scripts.runtime(), session)
     assert not os.path.exists(session.directory)
-    assert descriptors() == before
+    assert descriptors() <= before

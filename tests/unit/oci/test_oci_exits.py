@@ -100,7 +100,7 @@ def test_wait_ends_when_conmon_closes_the_fifo_though_it_lives_on(
         assert (found.code, found.lost) == (3, False)
         assert monitor.poll() is None
         monitor.kill()
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 def test_killed_conmon_is_lost_only_when_the_container_has_ended(

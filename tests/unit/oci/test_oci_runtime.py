@@ -33,7 +33,7 @@ def test_commands(scripts: Scripts, call: Callable[[OciRuntime], None], words: s
     before = descriptors()
     call(scripts.runtime())
     assert scripts.calls() == [f"crun --log-format=json --root /run/crun {words}"]
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 def test_global_options_come_before_the_command(scripts: Scripts) -> None:
@@ -59,7 +59,7 @@ def test_a_failure_is_what_the_runtime_logged(scripts: Scripts) -> None:
     with pytest.raises(RuntimeFailed) as caught:
         runtime.start("c1")
     assert str(caught.value) == "OCI runtime error: crun: it broke"
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 def test_a_silent_failure_shows_the_status(scripts: Scripts) -> None:
@@ -119,7 +119,7 @@ def test_a_missing_program() -> None:
         runtime.start("c1")
     with pytest.raises(NotFound, match="running OCI runtime: /no/such/crun"):
         runtime.state("c1")
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 def test_a_known_process_is_signalled_without_the_runtime(scripts: Scripts) -> None:

@@ -104,7 +104,7 @@ def test_load_survives_a_damaged_or_unwritable_memory(tmp_path):
 
 
 def test_load_says_which_file(tmp_path):
-    with pytest.raises(NotFound, match="opening seccomp profile failed: open: /none/such"):
+    with pytest.raises(NotFound, match="opening seccomp profile failed: open /none/such: no such file"):
         seccomp.load("/none/such", [], "amd64")
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(InvalidArgument, match=r"loading seccomp profile \(.*bad.json\) failed"):
