@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Measure wherry beside its peers: interleaved runs, medians and ratios.  ``make bench`` calls this as root.
 
-    run.py [--runs N] [--only TEXT] [--chroot DIRECTORY] [--containers N,N] [--json FILE]
+    run.py [--runs N] [--only TEXT] [--chroot DIRECTORY] [--docker] [--most N] [--json FILE]
 
-``--chroot`` names a root file system with a newer Podman (``bench/newer-podman.sh DIRECTORY`` makes one).  Everything
-happens in a mount and network namespace of its own and below one temporary directory.
+``--only`` chooses workloads by a part of their name, ``--most`` leaves out those with more other containers present.
+``--docker`` adds a Docker daemon of its own to the peers (package docker.io).  ``--chroot`` names a root file system
+with a newer Podman (``bench/newer-podman.sh DIRECTORY`` makes one).  Everything happens in a mount and network namespace
+of its own and below one temporary directory.
 """
 
 from __future__ import annotations
@@ -18,12 +20,15 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import nullcontext
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 
+from docker import docker
 from engines import REPOSITORY, Engine, engines
 from inprocess import measure_in_process
-from workloads import IMAGE, PS_TARGETS, WORKLOADS, Sample, Workload, empty, fill, timed
+from suites import all_workloads
+from workloads import IMAGE, Sample, Workload, empty, fill, timed
 
 HUGETLB = "/sys/fs/cgroup/hugetlb"
 
@@ -33,7 +38,8 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=9)
     parser.add_argument("--only", default="")
     parser.add_argument("--chroot", default="")
-    parser.add_argument("--containers", default="100,500")
+    parser.add_argument("--docker", action="store_true")
+    parser.add_argument("--most", type=int, default=500)
     parser.add_argument("--json", default=os.path.join(REPOSITORY, "bench/results/latest.json"))
     given = parser.parse_args()
     if os.geteuid() != 0:
@@ -45,7 +51,8 @@ def main() -> None:
     base = tempfile.mkdtemp(prefix="wherry-bench-", dir="/var/tmp")
     mounted = mount_hugetlb()
     try:
-        report = measure(given, engines(base, given.chroot), base)
+        with docker(base) if given.docker else nullcontext([]) as daemons:
+            report = measure(given, [*engines(base, given.chroot), *daemons], base)
     finally:
         clean(base, mounted)
     os.makedirs(os.path.dirname(given.json), exist_ok=True)
@@ -88,18 +95,17 @@ def measure(given: argparse.Namespace, all_engines: list[Engine], base: str) -> 
         engine.run("load", "-q", "-i", path)
     rows: list[dict[str, object]] = []
     print(header(all_engines))
-    for workload in WORKLOADS:
-        if given.only in workload.name:
-            rows.append(compare(workload, all_engines, given.runs))
-            print(line(rows[-1], all_engines), flush=True)
-    counts = [int(word) for word in given.containers.split(",") if word]
-    for count in counts:
-        if given.only and given.only not in f"ps -a, {count}":
+    present = 0
+    for workload in all_workloads():
+        if given.only not in workload.name or workload.present > given.most:
             continue
-        for engine in all_engines:
-            fill(engine, count)
-        workload = Workload(f"ps -a, {count}", lambda tag: ["ps", "-a"], target=PS_TARGETS.get(count))
-        rows.append(compare(workload, all_engines, given.runs))
+        if workload.present > present:
+            present = workload.present
+            for engine in all_engines:
+                if engine.name != "docker":
+                    fill(engine, present)
+        peers = [engine for engine in all_engines if workload.docker or engine.name != "docker"]
+        rows.append(compare(workload, peers, workload.runs or given.runs))
         print(line(rows[-1], all_engines), flush=True)
     for engine in all_engines:
         empty(engine)
@@ -116,7 +122,7 @@ def compare(workload: Workload, all_engines: list[Engine], runs: int) -> dict[st
         for engine in all_engines:
             tag = f"x{number}"
             workload.prepare(engine, tag)
-            sample = timed(engine, workload.words(tag))
+            sample = workload.sample(engine, tag)
             workload.restore(engine, tag)
             if number:      # the first round warms caches
                 samples[engine.name].append(sample)
@@ -127,7 +133,7 @@ def in_process(all_engines: list[Engine], runs: int, rows: list[dict[str, object
     """``rt.containers.run`` from a warm Python process against Podman's command line."""
     samples = {"wherry": [Sample(wall, 0.0) for wall in measure_in_process(all_engines[0], IMAGE, runs)]}
     words = ["run", "--rm", "--network", "none", IMAGE, "true"]
-    for engine in all_engines[1:]:
+    for engine in [engine for engine in all_engines[1:] if engine.name != "docker"]:
         samples[engine.name] = [timed(engine, words) for _ in range(runs)]
     return summarize("in-process run", 0.35, samples)
 
@@ -145,16 +151,19 @@ def summarize(name: str, target: float | None, samples: dict[str, list[Sample]])
 
 def header(all_engines: list[Engine]) -> str:
     cells = "".join(f"{engine.name + ' ms [min] MiB':>26}" for engine in all_engines)
-    return f"{'workload':<26}{cells}{'ratio':>8}{'target':>8}"
+    return f"{'workload':<34}{cells}{'ratio':>8}{'target':>8}"
 
 
 def line(row: dict[str, object], all_engines: list[Engine]) -> str:
-    text = f"{row['workload']!s:<26}"
+    text = f"{row['workload']!s:<34}"
     ratio = ""
     first = row["wherry"]
     assert isinstance(first, dict)
     for engine in all_engines:
-        cell = row[engine.name]
+        cell = row.get(engine.name)
+        if cell is None:
+            text += " " * 26
+            continue
         assert isinstance(cell, dict)
         text += f"{cell['median_ms']:>12.1f} [{cell['min_ms']:.1f}] {cell['peak_mib']:.0f}".rjust(26)
         if engine.name == "podman":

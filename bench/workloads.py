@@ -1,4 +1,7 @@
-"""What is measured. Each workload prepares, runs the timed command, and puts things back."""
+"""What a workload is: it prepares, runs the timed command, and puts things back.
+
+The workloads themselves are in ``bench/suites``, one module per noun, each with a list ``WORKLOADS``.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +26,26 @@ class Sample:
 
 @dataclass
 class Workload:
-    """*prepare* and *restore* are not timed; *words* gives the command line of one run."""
+    """*prepare* and *restore* are not timed; *words* gives the command line of one run, *tag* names what it makes.
+
+    *measure* is for what is more than one command: it runs it and returns the sample.  *target* is the ratio to Podman
+    4.3.1 that is wanted.  *present* is how many other containers are on the store.  *runs* overrides how often the
+    command is timed, for those that take seconds.  *docker* says that Docker has the same command.
+    """
 
     name: str
-    words: Callable[[str], list[str]]
+    words: Callable[[str], list[str]] = lambda tag: []
     prepare: Callable[[Engine, str], None] = lambda engine, tag: None
     restore: Callable[[Engine, str], None] = lambda engine, tag: None
+    measure: Callable[[Engine, str], Sample] | None = None
     target: float | None = None
-    repeat: int = 1
+    present: int = 0
+    runs: int = 0
+    docker: bool = False
+
+    def sample(self, engine: Engine, tag: str) -> Sample:
+        """Run it once and time it."""
+        return self.measure(engine, tag) if self.measure else timed(engine, self.words(tag))
 
 
 def timed(engine: Engine, words: list[str]) -> Sample:
@@ -55,64 +70,14 @@ def remove(engine: Engine, tag: str) -> None:
     engine.run("rm", "-f", "-t", "0", f"b{tag}", check=False)
 
 
-def create(engine: Engine, tag: str) -> None:
-    engine.run("create", "--name", f"b{tag}", "--network", "none", IMAGE, "sleep", "1000")
-
-
-def run_detached(engine: Engine, tag: str) -> None:
-    # A shell that ends on TERM: process 1 of a PID namespace ignores signals it has no handler for.
+def run_detached(engine: Engine, tag: str, *options: str) -> None:
+    """A container called b*tag* that ends on TERM: process 1 of a PID namespace ignores what it has no handler for."""
     script = "trap 'exit 0' TERM; while :; do sleep 0.02; done"
-    engine.run("run", "-d", "--name", f"b{tag}", "--network", "none", IMAGE, "sh", "-c", script)
-
-
-def detach_words(network: str) -> Callable[[str], list[str]]:
-    return lambda tag: ["run", "-d", "--name", f"b{tag}", "--network", network, IMAGE, "sleep", "1000"]
-
-
-def run_published(engine: Engine, tag: str) -> None:
-    script = "trap 'exit 0' TERM; while :; do sleep 0.02; done"
-    engine.run("run", "-d", "--name", f"b{tag}", "-p", "127.0.0.1::80", IMAGE, "sh", "-c", script)
-
-
-WORKLOADS = [
-    Workload("version", lambda tag: ["version"], target=1.2),
-    Workload("images", lambda tag: ["images"], target=1.0),
-    Workload(
-        "run --rm, network none", lambda tag: ["run", "--rm", "--network", "none", IMAGE, "true"], target=0.6
-    ),
-    Workload("run --rm, bridge", lambda tag: ["run", "--rm", IMAGE, "true"], target=0.6),
-    Workload(
-        "run --rm, bridge, published port",
-        lambda tag: ["run", "--rm", "-p", "127.0.0.1::80", IMAGE, "true"],
-        target=0.6,
-    ),
-    Workload(
-        "rm -f -t0, bridge, published port",
-        lambda tag: ["rm", "-f", "-t", "0", f"b{tag}"],
-        prepare=run_published,
-        target=0.35,
-    ),
-    Workload("network ls", lambda tag: ["network", "ls"], target=1.2),
-    Workload(
-        "create",
-        lambda tag: ["create", "--name", f"b{tag}", "--network", "none", IMAGE, "sleep", "1000"],
-        restore=remove,
-        target=1.0,
-    ),
-    Workload("start", lambda tag: ["start", f"b{tag}"], prepare=create, restore=remove, target=0.75),
-    Workload("run -d, network none", detach_words("none"), restore=remove),
-    Workload("exec true", lambda tag: ["exec", f"b{tag}", "true"], prepare=run_detached, restore=remove, target=0.4),
-    Workload("stop", lambda tag: ["stop", f"b{tag}"], prepare=run_detached, restore=remove, target=0.4),
-    Workload(
-        "rm -f -t0", lambda tag: ["rm", "-f", "-t", "0", f"b{tag}"], prepare=run_detached, target=0.4
-    ),
-    Workload("ps", lambda tag: ["ps"], prepare=run_detached, restore=remove, target=1.1),
-]
-PS_TARGETS = {100: 0.6, 500: 0.35}
+    engine.run("run", "-d", "--name", f"b{tag}", *(options or ("--network", "none")), IMAGE, "sh", "-c", script)
 
 
 def fill(engine: Engine, count: int) -> None:
-    """Have *count* created containers on the store."""
+    """Have *count* created containers on the store, called fill0, fill1, ..."""
     have = len(engine.run("ps", "-aq").stdout.split())
     for number in range(have, count):
         engine.run("create", "--name", f"fill{number}", "--network", "none", IMAGE, "true")
@@ -122,5 +87,3 @@ def empty(engine: Engine) -> None:
     names = engine.run("ps", "-aq").stdout.split()
     for start in range(0, len(names), 50):
         engine.run("rm", "-f", "-t", "0", *names[start:start + 50], check=False)
-
-
