@@ -5,8 +5,8 @@
 
 ``--only`` chooses workloads by a part of their name, ``--most`` leaves out those with more other containers present.
 ``--docker`` adds a Docker daemon of its own to the peers (package docker.io).  ``--chroot`` names a root file system
-with a newer Podman (``bench/newer-podman.sh DIRECTORY`` makes one).  Everything happens in a mount and network namespace
-of its own and below one temporary directory.
+with a newer Podman (``bench/newer-podman.sh DIRECTORY`` makes one).  Everything happens in a mount and network
+namespace of its own and below one temporary directory.
 """
 
 from __future__ import annotations
