@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from wherry.config.places import Places
 
 # Raise the number whenever the shape or meaning of a document changes.
-_FORMAT = f"2 {__version__}"
+_FORMAT = f"3 {__version__}"
 
 # A file changed this recently could change again without its timestamp moving (the kernel's clock ticks in steps of
 # up to 10 ms); what was read from it is not stored.

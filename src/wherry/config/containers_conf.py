@@ -27,7 +27,10 @@ SECTIONS: dict[str, type[Any]] = {
     "machine": records.MachineSettings,
     "farms": records.FarmSettings,
     "podmansh": records.PodmanshSettings,
+    # Tables of wherry's own are below [wherry].
+    "wherry.auto_update": records.AutoUpdateSettings,
 }
+_OWN = "wherry"
 
 #: Keys that documentation and code spell differently.
 _RENAMED = {"runtime_supports_nocgroups": "runtime_supports_nocgroup"}
@@ -63,7 +66,10 @@ def _differing(merger: Merger) -> dict[str, Any]:
 
 def _add(mergers: dict[str, Merger], path: str, tables: dict[str, Any]) -> list[str]:
     unknown = []
-    for section, table in tables.items():
+    sections = {name: table for name, table in tables.items() if name != _OWN}
+    own = tables.get(_OWN, {})
+    sections.update({f"{_OWN}.{name}": table for name, table in own.items()} if isinstance(own, dict) else {_OWN: own})
+    for section, table in sections.items():
         merger = mergers.get(section)
         if merger is None or not isinstance(table, dict):
             unknown.append(section)

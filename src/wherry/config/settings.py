@@ -258,6 +258,17 @@ class PodmanshSettings(Record):
     timeout: int = 0                           # 0: engine.podmansh_timeout
 
 
+class AutoUpdateSettings(Record):
+    """``[wherry.auto_update]``: unattended updates. A table of wherry's own; Podman passes over it."""
+
+    allowed_restarts: int = 0                  # a container may restart this often while it is watched
+    host_hooks: bool = False                   # may labels name commands that run on the host?
+    keep_images: int = 2                       # replaced images kept per reference, safe from prune
+    notify_command: Sequence[str] = ()         # run after a run that did something, the report as JSON on its input
+    notify_url: str = ""                       # the same report is sent there with POST
+    window: str = ""                           # how long an update is watched, "30s"; empty: by the health check
+
+
 class StorageSettings(Record):
     """storage.conf(5) and what overrides it. Paths are absolute and without symbolic links."""
 
@@ -299,6 +310,9 @@ class Settings(Record):
     machine: MachineSettings = field(default=MachineSettings(), record=MachineSettings)
     farms: FarmSettings = field(default=FarmSettings(), record=FarmSettings)
     podmansh: PodmanshSettings = field(default=PodmanshSettings(), record=PodmanshSettings)
+    auto_update: AutoUpdateSettings = field(
+        default=AutoUpdateSettings(), key="wherry.auto_update", record=AutoUpdateSettings
+    )
     environment: EnvironmentFacts = field(default=EnvironmentFacts(), record=EnvironmentFacts)
     config_files: Sequence[str] = ()           # the containers.conf files that were read, in order
     rootless: bool = False

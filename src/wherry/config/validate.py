@@ -144,6 +144,25 @@ def _check_runtimes(engine: Merger) -> None:
             )
 
 
+def _not_negative(value: int) -> str:
+    return "" if value >= 0 else f"must not be negative: {value}"
+
+
+def _duration(value: str) -> str:
+    from wherry.errors import InvalidArgument
+    from wherry.model.timespec import parse_duration
+
+    try:
+        return "must not be negative" if value and parse_duration(value) < 0 else ""
+    except InvalidArgument as error:
+        return error.message
+
+
+def _web_address(value: str) -> str:
+    good = not value or value.startswith(("http://", "https://"))
+    return "" if good else f'must be an http or https URL - instead got "{value}"'
+
+
 _CHECKS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
     ("containers", "default_ulimits", _ulimits),
     ("containers", "devices", _devices),
@@ -164,6 +183,10 @@ _CHECKS: tuple[tuple[str, str, Callable[[Any], str]], ...] = (
      _one_of("", "sqlite", "boltdb", text='unsupported database backend: "{}", want one of {}')),
     ("engine", "cgroup_manager", _one_of("systemd", "cgroupfs")),
     ("engine", "events_logger", _one_of("file", "journald", "none", text="unknown event logger type: {}")),
+    ("wherry.auto_update", "keep_images", _not_negative),
+    ("wherry.auto_update", "allowed_restarts", _not_negative),
+    ("wherry.auto_update", "window", _duration),
+    ("wherry.auto_update", "notify_url", _web_address),
     ("network", "default_subnet", check_subnet),
     ("network", "default_subnet_pools", _subnet_pools),
 )

@@ -27,6 +27,8 @@ class Pruned:
 def prune(runtime: Runtime, *, all: bool, external: bool, filters: Mapping[str, Sequence[str]]) -> list[Pruned]:
     """Remove nameless images (with *all* every image) no container of any engine uses and *filters* accept.
 
+    Images that auto-update keeps to go back to stay.
+
     *external* also removes containers other engines (Buildah) left on the store.  What goes may free its parents, so
     it is done until nothing more goes.
     """
@@ -48,6 +50,7 @@ def prune(runtime: Runtime, *, all: bool, external: bool, filters: Mapping[str, 
 
 def _prune_once(runtime: Runtime, filters: Mapping[str, Sequence[str]]) -> list[Pruned]:
     used = {container.image for container in runtime.store.containers()}
+    used.update(kept.id for kept in runtime.state.kept_images())
     gone = []
     for image in select(runtime, filters, all=True):
         if image.id in used:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 #: Version of the tables in :mod:`wherry.state.schema`.
-VERSION = 1
+VERSION = 2
 #: Size of the log at which a commit folds it into the database.  The first process to open the database reads the
 #: whole log: 250 pages take 0.2 ms, SQLite's default of 1000 would take 2 ms.
 CHECKPOINT_PAGES = 250

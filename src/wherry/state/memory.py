@@ -17,11 +17,13 @@ from wherry.model.ids import is_hex
 from wherry.model.jsontext import loads
 from wherry.model.pod import PodConfig, PodState
 from wherry.model.timestamps import now_ns
+from wherry.model.update import BadDigest, KeptImage, Update
 from wherry.model.volume import VolumeConfig, VolumeState
 from wherry.state import refusals
 from wherry.state.outbox import Intent
 from wherry.state.relations import dependencies_of, volumes_of
 from wherry.state.rows import ContainerRow, PodRow, config_columns, encode, pod_columns, state_columns
+from wherry.state.updates import MOST_UPDATES
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,6 +45,9 @@ class _Tables:
         self.exit_codes: dict[str, tuple[int, int]] = {}      # id -> code, time
         self.intents: dict[int, str] = {}
         self.events: dict[int, str] = {}
+        self.updates: dict[int, str] = {}
+        self.bad_digests: dict[tuple[str, str], str] = {}     # (image, digest)
+        self.kept_images: dict[tuple[str, str], str] = {}     # (image, id)
 
     def copy(self) -> _Tables:
         new = _Tables()
@@ -415,6 +420,48 @@ class MemoryState:
     def clear_intent(self, seq: int) -> None:
         with self.transaction():
             self._tables.intents.pop(seq, None)
+
+    # -- updates -----------------------------------------------------------------------------------------------------
+
+    def add_update(self, update: Update, *events: Event) -> int:
+        with self.transaction():
+            number = max(self._tables.updates, default=0) + 1
+            self._tables.updates[number] = _text(update.replace(seq=number))
+            for old in [seq for seq in self._tables.updates if seq <= number - MOST_UPDATES]:
+                del self._tables.updates[old]
+            self._record(events)
+        return number
+
+    def updates(self, container: str = "", limit: int = 0) -> list[Update]:
+        found = [Update.from_json(loads(text)) for text in reversed(self._tables.updates.values())]
+        found = [update for update in found if container in ("", update.container)]
+        return found[:limit] if limit else found
+
+    def add_bad_digest(self, bad: BadDigest) -> None:
+        with self.transaction():
+            self._tables.bad_digests[bad.image, bad.digest] = _text(bad)
+
+    def bad_digests(self) -> list[BadDigest]:
+        return [BadDigest.from_json(loads(text)) for _, text in sorted(self._tables.bad_digests.items())]
+
+    def forget_bad_digest(self, image: str, digest: str) -> None:
+        with self.transaction():
+            self._tables.bad_digests.pop((image, digest), None)
+
+    def keep_image(self, kept: KeptImage, most: int) -> None:
+        with self.transaction():
+            self._tables.kept_images[kept.image, kept.id] = _text(kept)
+            same = [other for other in self.kept_images() if other.image == kept.image]
+            for other in same[most:]:
+                del self._tables.kept_images[other.image, other.id]
+
+    def kept_images(self) -> list[KeptImage]:
+        found = [KeptImage.from_json(loads(text)) for text in self._tables.kept_images.values()]
+        return sorted(found, key=lambda kept: (-kept.time_ns, kept.image, kept.id))
+
+    def release_image(self, image: str, identity: str) -> None:
+        with self.transaction():
+            self._tables.kept_images.pop((image, identity), None)
 
     # -- helpers -----------------------------------------------------------------------------------------------------
 

@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 #: version -> statements that make it the next one.
-STEPS: Mapping[int, Sequence[str]] = {}
+STEPS: Mapping[int, Sequence[str]] = {
+    1: (
+        "CREATE TABLE updates(seq INTEGER PRIMARY KEY AUTOINCREMENT, container TEXT NOT NULL, record TEXT NOT NULL)",
+        "CREATE INDEX updates_container ON updates(container, seq)",
+        "CREATE TABLE bad_digests(image TEXT NOT NULL, digest TEXT NOT NULL, record TEXT NOT NULL, "
+        "PRIMARY KEY (image, digest)) WITHOUT ROWID",
+        "CREATE TABLE kept_images(image TEXT NOT NULL, id TEXT NOT NULL, time_ns INTEGER NOT NULL, "
+        "record TEXT NOT NULL, PRIMARY KEY (image, id)) WITHOUT ROWID",
+    ),
+}
 
 
 def migrate(

@@ -16,6 +16,35 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+#: What auto-update remembers (since version 2).
+UPDATES = (
+    """
+    CREATE TABLE updates(
+        seq INTEGER PRIMARY KEY AUTOINCREMENT,
+        container TEXT NOT NULL,
+        record TEXT NOT NULL
+    )
+    """,
+    "CREATE INDEX updates_container ON updates(container, seq)",
+    """
+    CREATE TABLE bad_digests(
+        image TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        record TEXT NOT NULL,
+        PRIMARY KEY (image, digest)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE kept_images(
+        image TEXT NOT NULL,
+        id TEXT NOT NULL,
+        time_ns INTEGER NOT NULL,
+        record TEXT NOT NULL,
+        PRIMARY KEY (image, id)
+    ) WITHOUT ROWID
+    """,
+)
+
 # Small list columns come first and the long state last, so that a row's beginning stays on one page.  The
 # configuration is in a table of its own: it is the largest part, and saving a state must not rewrite it.
 TABLES = (
@@ -153,6 +182,7 @@ TABLES = (
         event TEXT NOT NULL
     )
     """,
+    *UPDATES,
 )
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from wherry.state.outbox import OutboxTable
 from wherry.state.pods import PodTable
 from wherry.state.sessions import SessionTable
+from wherry.state.updates import UpdateTable
 from wherry.state.volumes import VolumeTable
 
 
-class SqliteState(PodTable, VolumeTable, SessionTable, OutboxTable):
+class SqliteState(PodTable, VolumeTable, SessionTable, OutboxTable, UpdateTable):
     """:class:`~wherry.state.protocol.State` in the database file *path*.
 
     Nothing is opened or created before the first use.  The file is made with mode 0600 in a directory of mode 0700;

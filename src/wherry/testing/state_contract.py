@@ -22,6 +22,7 @@ from wherry.model.timestamps import SECOND
 from wherry.model.volume import VolumeConfig, VolumeState
 from wherry.state.refusals import NamespaceMismatch, NetworkConnected
 from wherry.testing.state_builders import Refused, add, container, event, full, pod, statuses
+from wherry.testing.state_update_contract import UpdateContract
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -577,5 +578,5 @@ class RecordContract:
         state.close()
 
 
-class StateContract(ContainerContract, ReferenceContract, RecordContract):
+class StateContract(ContainerContract, ReferenceContract, RecordContract, UpdateContract):
     """The whole suite."""

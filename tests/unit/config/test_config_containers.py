@@ -359,3 +359,25 @@ network_config_dir = "/conf"
 def test_options_are_checked(machine: Machine, options: GlobalOptions) -> None:
     with pytest.raises(InvalidArgument, match="unsupported value"):
         load(options, places=machine.places)
+
+
+def test_tables_of_our_own(machine: Machine) -> None:
+    machine.write("etc/containers.conf", '[wherry.auto_update]\nkeep_images = 5\nnotify_command = ["mail", "me"]\n')
+    found = load(places=machine.places).auto_update
+    assert (found.keep_images, list(found.notify_command)) == (5, ["mail", "me"])
+    assert (found.host_hooks, found.window) == (False, "")
+
+
+@pytest.mark.parametrize(
+    ("line", "complaint"),
+    [
+        ("keep_images = -1", "keep_images: must not be negative: -1"),
+        ('window = "soon"', "window: "),
+        ('window = "-3s"', "window: must not be negative"),
+        ('notify_url = "ftp://x"', 'notify_url: must be an http or https URL - instead got "ftp://x"'),
+    ],
+)
+def test_bad_values_of_our_own_tables(machine: Machine, line: str, complaint: str) -> None:
+    machine.write("etc/containers.conf", f"[wherry.auto_update]\n{line}\n")
+    with pytest.raises(InvalidConfiguration, match=f"validating wherry.auto_update config .*{complaint}"):
+        load(places=machine.places)

@@ -183,7 +183,10 @@ class TestMigrating:
 
     def link(self, path: str) -> _sqlite3.Connection:
         SqliteState(path, identity=IDENTITY).container_rows()
-        return _sqlite3.connect(path, isolation_level=None)
+        link = _sqlite3.connect(path, isolation_level=None)
+        if link.execute("PRAGMA user_version").fetchone() == (VERSION,):
+            link.execute("PRAGMA user_version=1")
+        return link
 
     def test_steps_are_taken_in_order(self, path: str) -> None:
         link = self.link(path)
@@ -200,10 +203,30 @@ class TestMigrating:
         assert "colour" not in [row[1] for row in link.execute("PRAGMA table_info(pods)")]
 
     def test_another_process_may_have_done_it(self, path: str) -> None:
-        first, second = self.link(path), self.link(path)
+        first, second = self.link(path), _sqlite3.connect(path, isolation_level=None)
         migrations.migrate(first, 1, path, steps=self.STEPS, target=3)
         migrations.migrate(second, 1, path, steps=self.STEPS, target=3)
         assert second.execute("PRAGMA user_version").fetchone() == (3,)
+
+    def test_the_steps_lead_to_the_present_tables(self, path: str) -> None:
+        link = self.link(path)
+        fresh = self.tables(link)
+        for name in ("updates", "bad_digests", "kept_images"):      # what came after version 1
+            link.execute(f"DROP TABLE {name}")
+        link.close()
+        state = SqliteState(path, identity=IDENTITY)
+        assert state.updates() == []
+        assert self.tables(_sqlite3.connect(path)) == fresh
+
+    @staticmethod
+    def tables(link: _sqlite3.Connection) -> dict[str, list[tuple[object, ...]]]:
+        """The columns of every table and index."""
+        names = [row[0] for row in link.execute("SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")]
+        return {
+            name: link.execute(f"PRAGMA table_xinfo({name})").fetchall()
+            + link.execute(f"PRAGMA index_xinfo({name})").fetchall()
+            for name in names
+        }
 
     def test_every_older_version_has_a_step(self) -> None:
         assert sorted(migrations.STEPS) == list(range(1, VERSION))
