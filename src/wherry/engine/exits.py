@@ -26,7 +26,7 @@ STEADY = 10.0
 
 def finish(runtime: Runtime, identity: str) -> None:
     """The exit command's work (``wherry container cleanup``): wait for owners, then do what is left to do."""
-    runtime.state.prune_exit_codes(now_ns() - KEPT)
+    forget_old_codes(runtime)
     try:
         delay, pod = _finish(runtime, identity)
         if pod:
@@ -35,6 +35,11 @@ def finish(runtime: Runtime, identity: str) -> None:
             restart_after(runtime, identity, delay)
     except NoSuchContainer:
         _tell_pods(runtime)
+
+
+def forget_old_codes(runtime: Runtime) -> None:
+    """Drop the exit codes of containers that were removed a while ago."""
+    runtime.state.prune_exit_codes(now_ns() - KEPT)
 
 
 def _finish(runtime: Runtime, identity: str) -> tuple[float | None, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wherry.engine.deadline import Deadline
 from wherry.engine.exits import after_exit, restart_after
-from wherry.engine.owner import Ownership
+from wherry.engine.owner import Ownership, mark_done
 from wherry.engine.signals import send_to_process
 from wherry.errors import NoSuchContainer, NoSuchExitCode, TimedOut
 from wherry.model import status
@@ -155,6 +155,8 @@ def _finish(runtime: Runtime, identity: str) -> int:
         with runtime.lock(identity) as held:
             code = held.state.exit_code
             delay = after_exit(held)
+            if delay is None:
+                mark_done(held)
     except NoSuchContainer:
         try:
             return runtime.state.exit_code(identity)

@@ -4,6 +4,9 @@ conmon starts ``wherry container cleanup ID`` when the container ends, while the
 (or stops it) wants to clean up at once, being awake already.  That process holds an advisory lock on a file of the
 container; the exit command waits for it and then finds nothing left to do.  The kernel drops the lock if the owner is
 killed, so the exit command always takes over.
+
+An owner that has done everything says so in the file (:func:`mark_done`), or removes it with the container; the exit
+command looks there before it starts an interpreter (:mod:`wherry.engine.exit_command`).
 """
 
 from __future__ import annotations
@@ -12,11 +15,17 @@ import fcntl
 import os
 
 from wherry.errors import NoSuchContainer
+from wherry.model import status
 from wherry.sys.files import make_dirs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from wherry.engine.locked import LockedContainer
     from wherry.engine.runtime import Runtime
+
+
+#: What the file says once everything that follows the end of the container is done.
+DONE = b"done"
 
 
 class Ownership:
@@ -65,6 +74,29 @@ def is_owned(runtime: Runtime, identity: str) -> bool:
     finally:
         os.close(fd)
     return False
+
+
+def mark_done(held: LockedContainer) -> None:
+    """The owner has cleaned up and nothing is left to do: the exit command may end at once.
+
+    Does nothing where nobody owned the clean-up, or where more than the container itself has to be told of its end.
+    """
+    if held.config.pod or held.state.status != status.EXITED:
+        return
+    try:
+        fd = os.open(f"{held.runtime.paths.owners}/{held.id}", os.O_WRONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    os.pwrite(fd, DONE, 0)
+    os.close(fd)
+
+
+def begin_life(held: LockedContainer) -> None:
+    """The container is about to be started: what was done after its last end says nothing about the next."""
+    try:
+        os.truncate(f"{held.runtime.paths.owners}/{held.id}", 0)
+    except FileNotFoundError:
+        pass
 
 
 def forget(runtime: Runtime, identity: str) -> None:

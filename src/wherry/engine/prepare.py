@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 
 from wherry.engine import rootfs_files
-from wherry.engine.exit_command import environment
+from wherry.engine.exit_command import environment, with_shortcut
 from wherry.errors import RuntimeFailed, Unavailable
 from wherry.model.mount import Mount
 from wherry.oci import bundle, conmon, seccomp_cache
@@ -271,7 +271,7 @@ def _launch(held: LockedContainer) -> Launch:
         sync_log=not config.auto_remove,
         terminal=config.terminal,
         stdin=config.stdin,
-        exit_command=config.exit_command,
+        exit_command=with_shortcut(held),
         exit_dir=runtime.paths.exits,
         persist_dir=f"{runtime.paths.persist}/{held.id}",
         pid_file=config.pid_file,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from wherry.engine.cleanup import cleanup, release_resources
+from wherry.engine.owner import begin_life
 from wherry.errors import StateError, WherryError
 from wherry.model import status
 from wherry.model.timestamps import now
@@ -139,6 +140,7 @@ def _mark_begun(held: LockedContainer) -> None:
     state.restart_count = 0
     state.restart_policy_match = False
     held.save()
+    begin_life(held)
 
 
 def launch(held: LockedContainer) -> None:

@@ -7,7 +7,7 @@ from _signal import SIGKILL, SIGTERM  # the C part of signal, without enum
 
 from wherry.engine.cleanup import cleanup
 from wherry.engine.freezer import resume
-from wherry.engine.owner import Ownership
+from wherry.engine.owner import Ownership, mark_done
 from wherry.engine.reserve import spend
 from wherry.engine.signals import send
 from wherry.errors import StateError, WherryError
@@ -50,6 +50,7 @@ def stop(runtime: Runtime, identity: str, timeout: int | None = None, *, keep: b
             if not held.alive:
                 cleanup(held)
                 after_stop(held, keep)
+                mark_done(held)
 
     with Ownership(runtime, identity):
         if not spend(runtime, begin):
