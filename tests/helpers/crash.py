@@ -24,6 +24,7 @@ CALLS = frozenset("""open close mkdir rename replace unlink rmdir link symlink w
     """.split())
 LIBC = os.sep + os.path.join("wherry", "sys", "libc.py")
 seen = target = 0
+deadly = 9
 
 def watch(frame, event, argument):
     global seen
@@ -41,11 +42,12 @@ def watch(frame, event, argument):
         code = where.f_code
         place = f"{name} in {os.path.basename(code.co_filename)}:{code.co_name}:{where.f_lineno}"
         os.write(2, (place + "\\n").encode())
-        os.kill(os.getpid(), 9)
+        sys.setprofile(None)
+        os.kill(os.getpid(), deadly)
 
-def arm(number):
-    global target, seen
-    seen, target = 0, number
+def arm(number, signal=9):
+    global target, seen, deadly
+    seen, target, deadly = 0, number, signal
     sys.setprofile(watch)
 
 def effects():

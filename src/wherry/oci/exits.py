@@ -35,6 +35,11 @@ if TYPE_CHECKING:
     from typing import Self
 
 
+#: Seconds between two looks for an exit file when no fifo tells of it: the first and the longest.
+_FIRST_LOOK = 0.002
+_LAST_LOOK = 0.05
+
+
 class Exit(Record):
     """The end of a container or exec session.
 
@@ -109,16 +114,28 @@ class ExitWatch:
                 return None
             found = self.read()
         if found is None:
-            # No fifo, or the reader was killed. A conmon that still lives will write the file before it ends; after
-            # that only the process itself can be waited for.
-            if not processes.wait_gone(self.conmon_pid, self.conmon_start, _left(deadline)):
-                return None
-            found = self.read()
-        if found is None:
+            # No fifo, or the reader was killed.
             if not processes.wait_gone(self.pid, self.pid_start, _left(deadline)):
                 return None
-            found = self.read() or Exit(code=-1, time_ns=time.time_ns(), lost=True)
+            found = self._from_monitor(deadline)
         return found
+
+    def _from_monitor(self, deadline: float | None) -> Exit | None:
+        """The exit of a process that is gone: a conmon that lives is about to write it.
+
+        conmon's own end must not be waited for: it waits for the exit command, which may wait for the caller's lock.
+        """
+        pause = _FIRST_LOOK
+        while True:
+            gone = processes.wait_gone(self.conmon_pid, self.conmon_start, pause)
+            found = self.read()
+            if found is not None:
+                return found
+            if gone:
+                return Exit(code=-1, time_ns=time.time_ns(), lost=True)
+            if deadline is not None and time.monotonic() >= deadline:
+                return None
+            pause = min(pause * 2, _LAST_LOOK)
 
     def read(self) -> Exit | None:
         """The exit if it is known by now."""

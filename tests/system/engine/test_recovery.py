@@ -1,4 +1,4 @@
-"""kill -9 of wherry at many moments of every verb: the next command brings everything to rest and nothing leaks."""
+"""kill -9 (and Ctrl-C) at many moments of every verb: the next command brings everything to rest, nothing leaks."""
 
 from __future__ import annotations
 
@@ -130,7 +130,21 @@ VERBS: dict[str, tuple[Callable[[Runtime], object], str, Callable[[Runtime], Non
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_killed_at_many_moments(rt: Runtime, base: Path, verb: str) -> None:
+    end_at_many_moments(rt, base, *VERBS[verb])
+
+
+@pytest.mark.parametrize("verb", ["create", "start with network and ports", "run --rm"])
+def test_interrupted_at_many_moments(rt: Runtime, base: Path, verb: str) -> None:
     prepare, code, holds = VERBS[verb]
+    interrupted = code.replace("arm(number)", "arm(number, 2)")
+    assert interrupted != code
+    end_at_many_moments(rt, base, prepare, interrupted, holds)
+
+
+def end_at_many_moments(
+    rt: Runtime, base: Path, prepare: Callable[[Runtime], object], code: str, holds: Callable[[Runtime], None]
+) -> None:
+    """End a process that runs *code* before some of its effects; each time the engine must come to rest again."""
     layers = len(rt.store.layers())
     prepare(rt)
     whole = crash.run_killed(f"{OPEN}{code}\nprint(effects())", MANY, str(base))
@@ -147,7 +161,7 @@ def test_killed_at_many_moments(rt: Runtime, base: Path, verb: str) -> None:
             sweep_names(rt)
             assert_nothing_leaked(rt, layers)
         except BaseException as error:
-            error.add_note(f"killed before effect {number} of {total}: {outcome.place}")
+            error.add_note(f"ended before effect {number} of {total}: {outcome.place}")
             raise
 
 

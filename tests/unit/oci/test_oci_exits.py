@@ -103,6 +103,28 @@ def test_wait_ends_when_conmon_closes_the_fifo_though_it_lives_on(
     assert descriptors() <= before
 
 
+def test_without_a_fifo_the_exit_file_is_enough_though_conmon_lives_on(
+    place: Path, container: subprocess.Popen[bytes]
+) -> None:
+    """conmon waits for its exit command, which waits for the lock of who waits here."""
+    command = f"read line; echo -n 4 > {place}/exits/c1; exec sleep 100"
+    with subprocess.Popen(["sh", "-c", command], stdin=subprocess.PIPE) as monitor:
+        assert monitor.stdin is not None
+        with watch(place, container, monitor) as waiting:
+            assert waiting.fileno() == -1
+            assert waiting.wait(timeout=0.05) is None
+            container.kill()
+            container.wait()
+            assert waiting.wait(timeout=0.05) is None
+            monitor.stdin.write(b"\n")
+            monitor.stdin.flush()
+            found = waiting.wait(timeout=20)
+        assert found is not None
+        assert (found.code, found.lost) == (4, False)
+        assert monitor.poll() is None
+        monitor.kill()
+
+
 def test_killed_conmon_is_lost_only_when_the_container_has_ended(
     place: Path, container: subprocess.Popen[bytes]
 ) -> None:
@@ -123,7 +145,7 @@ def test_killed_conmon_is_lost_only_when_the_container_has_ended(
 def test_without_a_fifo_the_end_of_conmon_tells(place: Path, container: subprocess.Popen[bytes]) -> None:
     (place / "bundle/other").mkdir()
     with (
-        subprocess.Popen(["sh", "-c", f"sleep 0.2; echo -n 5 > {place}/exits/c1"]) as monitor,
+        subprocess.Popen(["sh", "-c", f"sleep 0.2; kill {container.pid}; echo -n 5 > {place}/exits/c1"]) as monitor,
         ExitWatch(
             f"{place}/exits", "c1", f"{place}/bundle/other", pid=container.pid, conmon_pid=monitor.pid,
         ) as waiting,
