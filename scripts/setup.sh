@@ -13,7 +13,8 @@ mkdir -p "$stamps"
 # Run time, then what demo and tests use besides. A package a distribution does not have is left out with a note.
 packages="conmon crun runc netavark aardvark-dns nftables iptables iproute2 catatonit uidmap ca-certificates
 golang-github-containers-common python3 python3-venv util-linux mount
-busybox-static docker-registry skopeo podman buildah strace dbus-daemon"
+busybox-static docker-registry skopeo podman buildah strace dbus-daemon
+gpg gpgv gpg-agent openssh-server openssh-client openssl sudo"
 
 say() { printf 'setup: %s\n' "$*"; }
 

@@ -115,6 +115,8 @@ COMMANDS: dict[str, tuple[str, str, str, str, str]] = {
     "image rm": ("images_rm:rm", "IMAGE [IMAGE...]", "Remove images", "rmi", ""),
     "image save": ("images_save:save", "IMAGE [IMAGE...]", "Write images to an archive", "save", ""),
     "image search": ("search:search", "TERM", "Look for images on a registry", "search", "1"),
+    "image sign": (
+        "images_trust:sign", "IMAGE [IMAGE...]", "Sign images of registries with a GPG key", "", "1+"),
     "image tag": (
         "images_tag:tag", "IMAGE TARGET_NAME [TARGET_NAME...]", "Give an image another name", "tag", "2+"),
     "image tree": ("images_history:tree", "IMAGE", "Show an image's layers as a tree", "", "1"),

@@ -28,8 +28,6 @@ IMPORT_IMAGE = (
     Flag("signature-policy", hidden=True, help="Signature policy file"),
     Flag("variant", metavar="VARIANT", help="Variant of the architecture"),
 )
-#: Accepted, but an error when used.
-REFUSED = {"signature-policy": "a policy other than the host's is not supported yet"}
 
 
 def load(call: Call) -> int:
@@ -38,14 +36,18 @@ def load(call: Call) -> int:
 
     flags = call.flags
     path = flags.text("input")
+
+    def use(file: str) -> list[str]:
+        return call.runtime.images.load(
+            file, progress=reporter(quiet=flags.on("quiet")), signature_policy=flags.text("signature-policy")
+        )
+
     if path and path != "/dev/stdin":
-        names = call.runtime.images.load(path, progress=reporter(quiet=flags.on("quiet")))
+        names = use(path)
     else:
         if is_terminal(0):
             raise InvalidArgument("cannot read from terminal, use command-line redirection or the --input flag")
-        names = _from_stdin(
-            call, lambda spooled: call.runtime.images.load(spooled, progress=reporter(quiet=flags.on("quiet")))
-        )
+        names = _from_stdin(call, use)
     for name in names:
         call.out(f"Loaded image: {name}\n")
     return 0
@@ -66,6 +68,7 @@ def import_image(call: Call) -> int:
             os=flags.text("os"),
             architecture=flags.text("arch"),
             variant=flags.text("variant"),
+            signature_policy=flags.text("signature-policy"),
         )
         return [image.id]
 

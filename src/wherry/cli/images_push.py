@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from wherry.cli.call import Call
     from wherry.cli.flags import Parsed
+    from wherry.engine.image_signing import SigningOptions
 
 COMPRESSION = (
     Flag("compression-format", metavar="gzip | zstd | zstd:chunked", help="How to compress layers"),
@@ -26,9 +27,6 @@ SIGNING = (
     Flag("sign-by-sq-fingerprint", metavar="fingerprint", help="Sign with this Sequoia key"),
     Flag("sign-passphrase-file", metavar="path", help="File with the passphrase of the signing key"),
 )
-UNSIGNED = dict.fromkeys((
-    "sign-by", "sign-by-sigstore", "sign-by-sigstore-private-key", "sign-by-sq-fingerprint", "sign-passphrase-file",
-), "signing is not supported yet")
 PUSH = (
     *transfer.ACCESS,
     *COMPRESSION,
@@ -46,10 +44,8 @@ PUSH = (
 )
 #: Accepted, but an error when used.
 REFUSED = {
-    **UNSIGNED,
-    "encrypt-layer": "encrypted images are not supported yet",
-    "encryption-key": "encrypted images are not supported yet",
-    "signature-policy": "a policy other than the host's is not supported yet",
+    "encrypt-layer": "encrypted images are not supported",
+    "encryption-key": "encrypted images are not supported",
 }
 
 
@@ -57,6 +53,10 @@ def push(call: Call) -> int:
     """Push an image to a registry, an archive or a directory."""
     flags = call.flags
     target = call.args[1] if len(call.args) > 1 else ""
+    if flags.given("signature-policy"):     # images of the store may always be pushed, but the file must be a policy
+        from wherry.config.policy import load_policy
+
+        load_policy(flags.text("signature-policy"))
     pushed = call.runtime.images.push(
         call.args[0], target, progress=reporter(quiet=flags.on("quiet")), compress=flags.on("compress"),
         **options(flags),
@@ -78,6 +78,32 @@ def options(flags: Parsed) -> dict[str, Any]:
     ):
         if flags.given(flag):
             found[option] = flags.text(flag)
+    found["signing"] = _signing(flags)
     if flags.given("compression-level"):
         found["compression_level"] = flags.number("compression-level")
     return found
+
+
+def _signing(flags: Parsed) -> SigningOptions:
+    from wherry.engine.image_signing import SigningOptions
+
+    return SigningOptions(
+        sign_by=flags.text("sign-by"), sign_by_sigstore=flags.text("sign-by-sigstore"),
+        sign_by_sigstore_private_key=flags.text("sign-by-sigstore-private-key"),
+        sign_by_sq_fingerprint=flags.text("sign-by-sq-fingerprint"),
+        passphrase_file=flags.text("sign-passphrase-file"), ask=_ask_passphrase,
+    )
+
+
+def _ask_passphrase() -> str:
+    from wherry.errors import InvalidArgument
+    from wherry.sys.terminal import is_terminal
+
+    if not is_terminal(0):
+        raise InvalidArgument(
+            "the passphrase of the signing key cannot be asked for: standard input is not a terminal",
+            hint="use --sign-passphrase-file",
+        )
+    import getpass
+
+    return getpass.getpass("Key Passphrase: ")

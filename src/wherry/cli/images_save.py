@@ -21,9 +21,6 @@ SAVE = (
     Flag("uncompressed", kind="bool", help="Leave the layers of an OCI image uncompressed"),
 )
 
-#: Accepted, but an error when used.
-REFUSED = {"signature-policy": "a policy other than the host's is not supported yet"}
-
 
 def save(call: Call) -> int:
     """Write images to an archive or directory."""
@@ -46,6 +43,7 @@ def save(call: Call) -> int:
         raise UsageError(f'invalid filename (should not contain \':\') "{path}"', see=False)
     call.runtime.images.save(
         call.args, path, format=flags.text("format"), multi_image=multi, compress=flags.on("compress"),
-        uncompressed=flags.on("uncompressed"), progress=reporter(quiet=flags.on("quiet")),
+        uncompressed=flags.on("uncompressed"), signature_policy=flags.text("signature-policy"),
+        progress=reporter(quiet=flags.on("quiet")),
     )
     return 0

@@ -1,14 +1,13 @@
-"""``wherry image trust``."""
+"""``wherry image trust`` and ``wherry image sign``."""
 
 from __future__ import annotations
 
-from wherry.cli.flags import Flag
+from wherry.cli.flags import Flag, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
     from wherry.cli.call import Call
+    from wherry.engine.trust_settings import TrustRow
 
 _POLICY = Flag("policypath", hidden=True, help="Policy file")
 SHOW = (
@@ -16,65 +15,73 @@ SHOW = (
     Flag("noheading", "n", "bool", "Leave out the heading"),
     _POLICY,
     Flag("raw", kind="bool", help="Show the policy file"),
-    Flag("registrypath", hidden=True, help="Directory with the registries' signature stores"),
+    Flag("registrypath", hidden=True, help="Directory that says where the registries' signatures are"),
 )
 SET_TRUST = (
     _POLICY,
     Flag("pubkeysfile", "f", many=True, help="File with a public key"),
     Flag("type", "t", default="signedBy", help="accept, reject, signedBy or sigstoreSigned"),
 )
-#: Accepted, but an error when used.
-REFUSED = {"registrypath": "another registries.d than the host's is not supported yet"}
-_SHOWN = {
-    "insecureAcceptAnything": "accept", "reject": "reject", "signedBy": "signed", "sigstoreSigned": "sigstoreSigned",
-}
+SIGN = (
+    Flag("all", "a", "bool", "Sign every image of a list, not the list"),
+    Flag("authfile", metavar="path", help="File with the credentials for registries"),
+    Flag("cert-dir", metavar="path", help="Directory with certificates for the registry"),
+    Flag("directory", "d", metavar="directory", help="Where signatures are put instead of the lookaside store"),
+    Flag("sign-by", metavar="key", help="Sign with this GPG key"),
+)
 
 
 def show(call: Call) -> int:
     """Show the policy for images."""
-    from wherry.config.policy import load_policy
-    from wherry.engine.image_trust import raw_policy
+    from wherry.engine import trust_settings
 
     flags = call.flags
     if flags.on("raw"):
-        call.out(raw_policy(flags.text("policypath")))
+        call.out(trust_settings.raw_policy(flags.text("policypath")) + "\n")
         return 0
-    policy = load_policy(flags.text("policypath"))
-    rows = [_row("all", "default", one) for one in policy.default]
-    for transport in sorted(policy.transports):
-        kind = "repository" if transport == "docker" else transport
-        for scope, requirements in sorted(policy.transports[transport].items()):
-            rows += [_row(kind, scope, one) for one in requirements]
+    rows = trust_settings.rows(flags.text("policypath"), flags.text("registrypath"))
     if flags.on("json"):
         from wherry.model.jsontext import dumps_pretty
 
-        call.out(dumps_pretty(rows, 2) + "\n")
+        call.out(dumps_pretty([_json(row) for row in rows], 2) + "\n")
         return 0
     from wherry.cli.tables import table
 
-    cells = [[row["transport"], row.get("name", ""), row["type"], row.get("gpg_id", ""), ""] for row in rows]
+    cells = [
+        [row.transport, "default" if row.transport == "all" else row.name, row.kind, row.gpg_id, row.store]
+        for row in rows
+    ]
     call.out(table(cells, () if flags.on("noheading") else ("TRANSPORT", "NAME", "TYPE", "ID", "STORE")))
     return 0
 
 
-def _row(transport: str, name: str, requirement: Any) -> dict[str, Any]:
-    row: dict[str, Any] = {"transport": transport, "name": name}
-    if transport == "repository":
-        row["repo_name"] = name
-    keys = requirement.get("keyPaths") or ([requirement["keyPath"]] if "keyPath" in requirement else [])
-    if keys:
-        row["keys"] = list(keys)
-    row["type"] = _SHOWN[requirement["type"]]
-    if keys:
-        row["gpg_id"] = ", ".join(keys)
-    return row
+def _json(row: TrustRow) -> dict[str, str]:
+    found = {
+        "transport": row.transport, "name": row.name, "repo_name": row.repository, "sigstore": row.store,
+        "type": row.kind, "gpg_id": row.gpg_id,
+    }
+    return {key: value for key, value in found.items() if value}
 
 
 def set_trust(call: Call) -> int:
     """Say what images of a registry must fulfil."""
-    from wherry.engine import image_trust
+    from wherry.engine import trust_settings
 
     flags = call.flags
-    image_trust.set_trust(call.args[0], flags.text("type"), flags.many("pubkeysfile"), flags.text("policypath"))
+    trust_settings.set_trust(call.args[0], flags.text("type"), flags.many("pubkeysfile"), flags.text("policypath"))
     return 0
 
+
+def sign(call: Call) -> int:
+    """Sign images of registries with a GPG key."""
+    from wherry.engine import image_sign
+
+    flags = call.flags
+    if not flags.text("sign-by"):
+        raise UsageError("please provide an identity", see=False)
+    for name in call.args:
+        image_sign.sign(
+            call.runtime, name, flags.text("sign-by"), directory=flags.text("directory"), all=flags.on("all"),
+            authfile=flags.text("authfile"), cert_dir=flags.text("cert-dir"),
+        )
+    return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wherry.cli import transfer
 from wherry.cli.flags import Flag, UsageError
-from wherry.cli.images_push import COMPRESSION, SIGNING, UNSIGNED
+from wherry.cli.images_push import COMPRESSION, SIGNING
 from wherry.cli.progress import reporter
 from wherry.errors import NoSuchImage, WherryError
 
@@ -68,7 +68,6 @@ REFUSED = {
     **{flag.name: "artifacts are not supported yet" for flag in _ARTIFACT},
     "add-compression": "several compressed forms are not supported yet",
     "subject": "subjects are not supported yet",
-    **UNSIGNED,
 }
 
 

@@ -1,12 +1,16 @@
-"""policy.json (containers-policy.json(5)) and registries.d (containers-registries.d(5))."""
+"""policy.json (containers-policy.json(5)): what images must fulfil to be used.
+
+The file decides over trust, so it is read as strictly as containers/image reads it: an unknown or doubled key, or one
+that does not belong to its kind, makes the whole policy invalid.
+"""
 
 from __future__ import annotations
 
 import os
 
 from wherry.config import places as config_places
+from wherry.config.policy_rules import ACCEPT, REJECT, SIGNED_BY, SIGSTORE, check_requirements, check_scope
 from wherry.errors import InvalidArgument
-from wherry.model import jsontext
 from wherry.model.record import EMPTY, Record
 from wherry.sys.files import try_read_text
 
@@ -18,22 +22,10 @@ if TYPE_CHECKING:
     from wherry.config.places import Places
     from wherry.model.reference import Reference
 
-ACCEPT = "insecureAcceptAnything"
-REJECT = "reject"
-SIGNED_BY = "signedBy"
-SIGSTORE = "sigstoreSigned"
-_KEYS = {
-    ACCEPT: {"type"},
-    REJECT: {"type"},
-    SIGNED_BY: {"type", "keyType", "keyPath", "keyPaths", "keyData", "signedIdentity"},
-    SIGSTORE: {
-        "type", "keyPath", "keyPaths", "keyData", "keyDatas", "fulcio", "pki", "rekorPublicKeyPath",
-        "rekorPublicKeyPaths", "rekorPublicKeyData", "rekorPublicKeyDatas", "signedIdentity",
-    },
-}
-_IDENTITIES = (
-    "matchExact", "matchRepoDigestOrExact", "matchRepository", "exactReference", "exactRepository", "remapIdentity",
-)
+__all__ = ["ACCEPT", "REJECT", "SIGNED_BY", "SIGSTORE", "Policy", "file_scopes", "load_policy", "policy_path", "scopes"]
+
+#: Transports whose images are files, and which a scope can name by their path.
+_PATHS = ("dir", "oci", "oci-archive")
 
 
 class Policy(Record):
@@ -67,39 +59,47 @@ def load_policy(path: str = "", places: Places | None = None) -> Policy:
     if text is None:
         raise InvalidArgument(f"open {path}: no such file or directory")
     try:
-        data = jsontext.loads(text)
-    except jsontext.JSONError as error:
-        raise InvalidArgument(f"invalid policy in {path!r}: {error}") from None
-    if not isinstance(data, dict) or set(data) - {"default", "transports"}:
-        raise InvalidArgument(f"invalid policy in {path!r}: unknown key")
+        return _parsed(path, text)
+    except InvalidArgument as error:
+        raise InvalidArgument(f'invalid policy in "{path}": {error.message}') from None
+
+
+def _parsed(path: str, text: str) -> Policy:
+    data = _document(text)
+    if not isinstance(data, dict):
+        raise InvalidArgument("not a JSON object")
+    unknown = set(data) - {"default", "transports"}
+    if unknown:
+        raise InvalidArgument(f'Unknown key "{min(unknown)}"')
     if "default" not in data:
-        raise InvalidArgument(f"invalid policy in {path!r}: Default policy is missing")
+        raise InvalidArgument("Default policy is missing")
+    check_requirements(data["default"])
     transports = data.get("transports") or {}
     if not isinstance(transports, dict) or not all(isinstance(table, dict) for table in transports.values()):
-        raise InvalidArgument(f"invalid policy in {path!r}: transports")
-    for requirements in (data["default"], *(one for table in transports.values() for one in table.values())):
-        _check(path, requirements)
+        raise InvalidArgument('"transports" is not an object of objects')
+    for transport, table in transports.items():
+        for scope, requirements in table.items():
+            if scope:
+                check_scope(transport, scope, _PATHS)
+            check_requirements(requirements)
     return Policy(path=path, default=data["default"], transports=transports)
 
 
-def _check(path: str, requirements: Any) -> None:
-    if not isinstance(requirements, list) or not requirements:
-        raise InvalidArgument(f"invalid policy in {path!r}: List of verification policy requirements must not be empty")
-    for one in requirements:
-        kind = one.get("type") if isinstance(one, dict) else None
-        if kind not in _KEYS:
-            raise InvalidArgument(f"invalid policy in {path!r}: Unknown policy requirement type {kind!r}")
-        unknown = set(one) - _KEYS[kind]
-        if unknown:
-            raise InvalidArgument(f"invalid policy in {path!r}: Unknown key {min(unknown)!r}")
-        if kind == SIGNED_BY and one.get("keyType") != "GPGKeys":
-            raise InvalidArgument(f"invalid policy in {path!r}: keyType must be GPGKeys")
-        keys = [key for key in ("keyPath", "keyPaths", "keyData", "keyDatas", "fulcio", "pki") if key in one]
-        if kind in (SIGNED_BY, SIGSTORE) and len(keys) != 1:
-            raise InvalidArgument(f"invalid policy in {path!r}: exactly one of keyPath, keyPaths and keyData is needed")
-        identity = one.get("signedIdentity")
-        if identity is not None and (not isinstance(identity, dict) or identity.get("type") not in _IDENTITIES):
-            raise InvalidArgument(f"invalid policy in {path!r}: unknown signedIdentity")
+def _document(text: str) -> Any:
+    import json
+
+    def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in found:
+                raise InvalidArgument(f'Duplicate key "{key}"')
+            found[key] = value
+        return found
+
+    try:
+        return json.loads(text, object_pairs_hook=unique)
+    except (ValueError, RecursionError) as error:
+        raise InvalidArgument(str(error)) from None
 
 
 def scopes(reference: Reference) -> list[str]:
@@ -116,56 +116,16 @@ def scopes(reference: Reference) -> list[str]:
     return found
 
 
-class SignatureStore(Record):
-    """Where the signatures of a repository are: a lookaside URL (empty: none), and whether attachments are used."""
+def file_scopes(transport: str, path: str) -> list[str]:
+    """The scopes of an image in a file: its path and every directory above, but for ``/``.
 
-    lookaside: str = ""
-    attachments: bool = False
-
-
-def signature_store(reference: Reference, places: Places | None = None) -> SignatureStore:
-    """What registries.d says of *reference*. Raises :class:`InvalidArgument` naming a file that is wrong."""
-    where = places or config_places.current()
-    tables: dict[str, Any] = {}
-    default: dict[str, Any] = {}
-    for path in _yaml_files(where):
-        data = _yaml(path)
-        if isinstance(data.get("default-docker"), dict):
-            default = data["default-docker"]
-        docker = data.get("docker")
-        if isinstance(docker, dict):
-            tables |= {scope: table for scope, table in docker.items() if isinstance(table, dict)}
-    chosen = next((tables[scope] for scope in scopes(reference) if scope in tables), EMPTY)
-    lookaside, attachments = "", False
-    for table in (chosen, default):
-        lookaside = lookaside or str(table.get("lookaside") or table.get("sigstore") or "")
-    for table in (default, chosen):
-        if "use-sigstore-attachments" in table:
-            attachments = table["use-sigstore-attachments"] is True
-    return SignatureStore(lookaside=lookaside or _default_lookaside(where), attachments=attachments)
-
-
-def _default_lookaside(where: Places) -> str:
-    home = where.data_home if where.rootless else f"{where.var}/lib"
-    return f"file://{home}/containers/sigstore"
-
-
-def _yaml_files(where: Places) -> list[str]:
-    own = f"{where.config_home}/containers/registries.d"
-    directory = own if where.config_home and os.path.isdir(own) else f"{where.etc}/registries.d"
-    try:
-        return sorted(f"{directory}/{name}" for name in os.listdir(directory) if name.endswith(".yaml"))
-    except OSError:
+    Only the general scope applies to transports that have no others (docker-archive, tarball).
+    """
+    if transport not in _PATHS:
         return []
-
-
-def _yaml(path: str) -> dict[str, Any]:
-    try:
-        import yaml
-    except ImportError:
-        raise InvalidArgument(f"reading {path}: the Python package PyYAML is missing") from None
-    try:
-        data = yaml.safe_load(try_read_text(path) or "")
-    except yaml.YAMLError as error:
-        raise InvalidArgument(f"parsing {path}: {error}") from None
-    return data if isinstance(data, dict) else {}
+    found = []
+    name = os.path.realpath(path)
+    while name != "/":
+        found.append(name)
+        name = os.path.dirname(name)
+    return found

@@ -32,12 +32,18 @@ def import_image(
     message: str,
     changes: Sequence[str],
     platform: tuple[str, str, str],
+    policy: str,
 ) -> ImageRecord:
-    """Store the tar at *path* (``-``: standard input; compressed or not) as an image; *name* is a full reference."""
+    """Store the tar at *path* (``-``: standard input; compressed or not) as an image; *name* is a full reference.
+
+    *policy* is a file used instead of the host's policy.json.
+    """
     from wherry.engine.changes import apply_changes
+    from wherry.engine.image_trust import check_file
     from wherry.registry.platform import host_platform
 
     inner = apply_changes({}, changes)
+    check_file("tarball", path, policy=policy)
     target = host_platform().override(*platform)
     store = runtime.store
     with Undo() as undo:

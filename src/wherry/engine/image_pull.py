@@ -140,7 +140,7 @@ def _pull_one(
         if newer_than is not None and source.manifest_digest in newer_than.digests():
             return newer_than
         name = str(wanted.without_tag_if_digested())
-        signatures = check_pull(source, wanted.without_tag_if_digested(), policy=options.signature_policy)
+        signatures = check_pull(runtime, source, wanted.without_tag_if_digested(), policy=options.signature_policy)
         image = store_image(runtime, source, [name], reporter, signatures)
     finally:
         source.close()
@@ -217,8 +217,11 @@ def _image_event(what: str, image_id: str, name: str, error: str = "") -> Event:
     return Event(id=image_id, name=name, type="image", status=what, time_ns=now_ns(), error=error)
 
 
-def load(runtime: Runtime, path: str, reporter: Reporter) -> list[str]:
-    """Load every image of the archive or directory at *path*; returns the names (ids of nameless images)."""
+def load(runtime: Runtime, path: str, reporter: Reporter, *, policy: str = "") -> list[str]:
+    """Load every image of the archive or directory at *path*; returns the names (ids of nameless images).
+
+    *policy* is a file used instead of the host's policy.json.
+    """
     from wherry.engine.image_trust import check_file
     from wherry.registry.archives import open_archive
 
@@ -226,9 +229,12 @@ def load(runtime: Runtime, path: str, reporter: Reporter) -> list[str]:
     sources = open_archive(path, runtime.settings)
     try:
         for source in sources:
-            check_file(source.reference.partition(":")[0], path)
+            check_file(
+                source.reference.partition(":")[0], path, name=source.reference, policy=policy,
+                digest=source.manifest_digest, signatures=source.signatures,
+            )
             names = [str(references.normalize(name, default_domain="localhost")) for name in source.names]
-            image = store_image(runtime, source, names, reporter)
+            image = store_image(runtime, source, names, reporter, source.signatures)
             runtime.state.add_events(_image_event("loadfromarchive", image.id, path))
             loaded.extend(names or [image.id])
     finally:

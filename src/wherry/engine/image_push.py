@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from wherry.engine import image_lookup
+from wherry.engine.image_signing import SigningOptions, put, signers
 from wherry.engine.image_source import StoredImage, is_list
 from wherry.errors import InvalidArgument, Unsupported, from_os_error
 from wherry.model.event import Event
@@ -43,6 +44,7 @@ class PushOptions(Record):
     retry: int | None = None
     retry_delay: float | None = None    # seconds
     remove_signatures: bool = False
+    signing: SigningOptions = SigningOptions()
 
 
 def push(runtime: Runtime, text: str, target: str, options: PushOptions, reporter: Reporter) -> Copied:
@@ -56,10 +58,12 @@ def push(runtime: Runtime, text: str, target: str, options: PushOptions, reporte
 
         return push_list(runtime, text, target, ListPushOptions(push=options), reporter)
     location = parse_target(target or found_as)
+    signing = signers(options.signing, location)
     reporter.message("Getting image source signatures")
     with open_target(runtime, location, options) as destination:
         with StoredImage(runtime.store, record, reporter) as source:
             copied = copy(runtime, source, destination, copy_options(runtime, options), options, reporter)
+            put(destination, location, copied, source.signatures, signing, reporter)
         destination.commit()
     runtime.state.add_events(
         Event(id=record.id, name=str(location), type="image", status="push", time_ns=now_ns())
@@ -78,6 +82,10 @@ def copy(
     from wherry.registry.registry_destination import RegistryDestination
     from wherry.registry.spool import spool_directory
 
+    if options.remove_signatures:
+        source.signatures = []
+    if source.signatures:
+        how = how.replace(keep_manifest=True)
     registry = destination.domain if isinstance(destination, RegistryDestination) else ""
     cache = BlobCache(cache_path(runtime))
     copied = copy_image(

@@ -28,9 +28,12 @@ def save(
     multi: bool,
     compress: bool,
     uncompressed: bool,
+    policy: str,
     reporter: Reporter,
 ) -> None:
     """Write the images *texts* to *path*; without *multi* the texts after the first are further names of the first.
+
+    *policy* is a file used instead of the host's policy.json.
 
     Raises ``NoSuchImage``, ``InvalidArgument``.
     """
@@ -42,6 +45,10 @@ def save(
     chosen = _chosen(runtime, texts, multi)
     if len(chosen) > 1 and format != "docker-archive":
         raise InvalidArgument("multi-image archives are only supported in the docker-archive format")
+    from wherry.engine.image_trust import check_stored
+
+    for record, _names in chosen:
+        check_stored(runtime, record, policy=policy)
     if format == "docker-archive":
         _docker_archive(runtime, chosen, path, reporter)
     else:
@@ -108,7 +115,7 @@ def _one(
 def _copy(runtime: Runtime, record: ImageRecord, destination: ImageDestination, reporter: Reporter) -> None:
     from wherry.registry.copy import CopyOptions
 
-    options = image_push.PushOptions()
+    options = image_push.PushOptions(remove_signatures=True)
     how = image_push.copy_options(runtime, options) if destination.compression == "gzip" else CopyOptions(workers=1)
     with StoredImage(runtime.store, record, reporter) as source:
         image_push.copy(runtime, source, destination, how, options, reporter)

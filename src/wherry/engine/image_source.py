@@ -33,6 +33,7 @@ class StoredImage(ImageSource):
             reporter=reporter,
         )
         self.record = record
+        self.signatures = store.image_signatures(record.id)
         self.records = chain
         self._store = store
 

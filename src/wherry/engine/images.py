@@ -98,6 +98,7 @@ class ImageCollection:
         multi_image: bool = False,
         compress: bool = False,
         uncompressed: bool = False,
+        signature_policy: str = "",
         progress: Reporter | Callable[[str], object] | None = None,
     ) -> None:
         """Write images to *path* in one of the formats docker-archive, oci-archive, oci-dir, docker-dir.
@@ -109,14 +110,19 @@ class ImageCollection:
 
         texts = [names] if isinstance(names, str) else list(names)
         save(self._runtime, texts, path, format=format, multi=multi_image, compress=compress,
-             uncompressed=uncompressed, reporter=as_reporter(progress))
+             uncompressed=uncompressed, policy=signature_policy, reporter=as_reporter(progress))
 
-    def load(self, path: str, *, progress: Reporter | Callable[[str], object] | None = None) -> List[str]:
-        """Load the archive (docker-archive, oci-archive) or directory (oci, dir) at *path*; returns the names."""
+    def load(
+        self, path: str, *, signature_policy: str = "", progress: Reporter | Callable[[str], object] | None = None
+    ) -> List[str]:
+        """Load the archive (docker-archive, oci-archive) or directory (oci, dir) at *path*; returns the names.
+
+        *signature_policy* is a file used instead of the host's policy.json.
+        """
         from wherry.engine.image_pull import load
         from wherry.registry.progress import as_reporter
 
-        return load(self._runtime, path, as_reporter(progress))
+        return load(self._runtime, path, as_reporter(progress), policy=signature_policy)
 
     def import_(
         self,
@@ -128,6 +134,7 @@ class ImageCollection:
         os: str = "",
         architecture: str = "",
         variant: str = "",
+        signature_policy: str = "",
     ) -> Image:
         """Make an image of one layer from the root file system tar at *path*.
 
@@ -143,6 +150,7 @@ class ImageCollection:
             message=message,
             changes=changes,
             platform=(os, architecture, variant),
+            policy=signature_policy,
         )
         return Image(self._runtime, record, name)
 

@@ -189,10 +189,10 @@ def open_source(runtime: Runtime, digest: str, source: str, access: Access) -> I
 
 def remote_document(runtime: Runtime, text: str, access: Access) -> bytes:
     """The manifest or list *text* names in its registry, exact bytes."""
-    return _fetch(runtime, text, access)[0]
+    return fetch_manifest(runtime, text, access)[0]
 
 
-def _fetch(runtime: Runtime, text: str, access: Access) -> tuple[bytes, str, str]:
+def fetch_manifest(runtime: Runtime, text: str, access: Access) -> tuple[bytes, str, str]:
     """Manifest bytes, their type and the full reference of an image in a registry."""
     from wherry.config import auth
     from wherry.config.registries import load as load_registries
@@ -246,7 +246,7 @@ def _local_entry(runtime: Runtime, record: ImageRecord) -> tuple[dict[str, Any],
 def _remote_entries(
     runtime: Runtime, text: str, access: Access, all: bool
 ) -> list[tuple[dict[str, Any], str]]:
-    data, media_type, named = _fetch(runtime, text, access)
+    data, media_type, named = fetch_manifest(runtime, text, access)
     document = jsontext.loads(data)
     where = f"docker://{named}"
     if "manifests" in document:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wherry.engine import image_push
+from wherry.engine.image_signing import put, signers
 from wherry.engine.image_source import StoredImage
 from wherry.engine.manifest_lists import Access, find, open_source
 from wherry.errors import InvalidArgument
@@ -40,6 +41,7 @@ def push_list(runtime: Runtime, text: str, target: str, options: ListPushOptions
         tls_verify=options.push.tls_verify,
     )
     reporter.message("Getting image list signatures")
+    signing = signers(options.push.signing, location)
     with image_push.open_target(runtime, location, options.push) as destination:
         entries: list[dict[str, Any]] = []
         count = len(found.entries)
@@ -52,11 +54,13 @@ def push_list(runtime: Runtime, text: str, target: str, options: ListPushOptions
             reporter.message(f"Copying image {entry['digest']} ({number}/{count})")
             source = found.instances.get(entry["digest"], "")
             copied = _copy_instance(runtime, destination, entry["digest"], source, access, options, reporter)
+            put(destination, location, copied, (), signing, reporter, instance=True)
             entries.append({
                 **entry, "mediaType": copied.media_type, "digest": copied.digest, "size": len(copied.manifest),
             })
         reporter.message("Writing manifest list to image destination")
         written = _write(destination, found.document, entries, options.push.format)
+        put(destination, location, written, (), signing, reporter)
         destination.commit()
     if options.remove:
         runtime.images.remove(found.record.id, force=True)

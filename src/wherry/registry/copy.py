@@ -36,6 +36,7 @@ class CopyOptions(Record):
     force_compression: bool = False     # also layers that are compressed already, or there in another form
     workers: int = 3
     instance: bool = False          # one of a list: it gets no tag
+    keep_manifest: bool = False     # it is signed: another manifest is an error
 
 
 class Copied(Record):
@@ -68,6 +69,8 @@ def copy_image(
         types += [one for one in destination.types if one != copier.target]
     for position, media_type in enumerate(types):
         config, data = _documents(source, media_type, layers, copier.forms)
+        if options.keep_manifest and data != source.manifest:
+            raise _manifest_is_signed()
         digest = digest_of(config)
         listener.start(digest, "Copying config", len(config))
         destination.put_config(digest, config)
@@ -81,6 +84,13 @@ def copy_image(
             continue
         return Copied(manifest=data, media_type=media_type, digest=digest_of(data), layers=layers)
     raise InvalidArgument("no manifest type the destination takes")
+
+
+def _manifest_is_signed() -> InvalidArgument:
+    return InvalidArgument(
+        "Copying this image would require changing layer representation, which we cannot do: "
+        '"Would invalidate signatures"', hint="use --remove-signatures",
+    )
 
 
 class _Form(Record):
@@ -204,6 +214,8 @@ class _Copier:
         return form
 
     def _recompressed(self, index: int, layer: LayerBlob, wanted: str, spool: Spool) -> _Form:
+        if self._options.keep_manifest:
+            raise _manifest_is_signed()
         self._reporter.start(layer.digest, "Copying blob", layer.size)
         stream = self._source.open_layer(index)
         try:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from wherry.archive.compression import GZIP, NONE
+from wherry.errors import InvalidArgument
 from wherry.model.record import Record
 from wherry.registry import mediatypes
 
@@ -75,6 +76,14 @@ class ImageDestination:
     def put_manifest(self, data: bytes, media_type: str, *, instance: bool = False) -> None:
         """Write the image's manifest; *instance*: it is one of a list that follows."""
         raise NotImplementedError
+
+    def put_signatures(self, digest: str, signatures: Sequence[bytes], *, instance: bool = False) -> None:
+        """Store the signatures of the manifest *digest* written before. Raises :class:`InvalidArgument`."""
+        if signatures:
+            raise InvalidArgument(
+                f"Can not copy signatures to {self.reference}: signatures cannot be stored there",
+                hint="use --remove-signatures",
+            )
 
     def commit(self) -> None:
         """Everything is there."""

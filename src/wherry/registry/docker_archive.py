@@ -132,7 +132,7 @@ def _open(tree: ArchiveTree, path: str, item: Item, reporter: Reporter) -> Docke
     return DockerArchiveSource(
         tree,
         [files[diff_id] for diff_id in diff_ids],
-        reference=f"docker-archive:{path}",
+        reference=f"docker-archive:{path}" + (f":{item.tags[0]}" if item.tags else ""),
         names=[local_name(tag) for tag in item.tags],
         manifest=_manifest(config, layers),
         manifest_media_type=mediatypes.DOCKER_MANIFEST,

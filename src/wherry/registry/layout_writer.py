@@ -192,6 +192,11 @@ class DirDestination(ImageDestination):
         name = f"{encoded(digest_of(data))}.manifest.json" if instance else "manifest.json"
         self._writer.put_bytes(name, data)
 
+    def put_signatures(self, digest: str, signatures: Sequence[bytes], *, instance: bool = False) -> None:
+        prefix = f"{encoded(digest)}." if instance else ""
+        for number, data in enumerate(signatures, 1):
+            self._writer.put_bytes(f"{prefix}signature-{number}", data)
+
 
 def open_layout(path: str) -> OciLayout:
     """The OCI layout directory at *path*, made if there is none. Raises :class:`Corrupt` for a broken index."""

@@ -11,6 +11,7 @@ from typing import Any
 from wherry.errors import Corrupt, InvalidArgument, NotFound
 from wherry.registry import manifests, mediatypes, platform, trees
 from wherry.registry.failures import Context
+from wherry.registry.lookaside import MAX_SIGNATURE, MOST
 from wherry.registry.manifests import Descriptor, ImageManifest, ManifestList
 from wherry.registry.names import valid_local_names
 from wherry.registry.platform import Platform
@@ -71,10 +72,23 @@ def open_oci(
 def open_directory(tree: Tree, name: str, *, wanted: Platform, reporter: Reporter) -> LayoutSource:
     """The image in a ``dir:`` directory. Such images have no names."""
     data = trees.read_file(tree, "manifest.json", manifests.MAX_MANIFEST)
-    return _open(
+    source = _open(
         tree, _dir_blob, data, "", name,
         instance=lambda digest: f"{_dir_blob(digest)}.manifest.json", names=[], wanted=wanted, reporter=reporter,
     )
+    prefix = f"{_dir_blob(source.manifest_digest)}." if source.manifest_list else ""
+    source.signatures = _dir_signatures(tree, prefix)
+    return source
+
+
+def _dir_signatures(tree: Tree, prefix: str) -> list[bytes]:
+    found: list[bytes] = []
+    while len(found) < MOST:
+        try:
+            found.append(trees.read_file(tree, f"{prefix}signature-{len(found) + 1}", MAX_SIGNATURE))
+        except NotFound:
+            break
+    return found
 
 
 def _oci_blob(digest: str) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from wherry.archive.compression import GZIP
-from wherry.errors import NOT_FOUND, RegistryError, WherryError
+from wherry.errors import NOT_FOUND, InvalidArgument, RegistryError, WherryError
 from wherry.model.reference import Reference
 from wherry.registry import mediatypes
 from wherry.registry.client import RegistryClient
@@ -23,6 +23,7 @@ from wherry.registry.verify import digest_of
 if TYPE_CHECKING:
     from wherry.config.auth import Credentials
     from wherry.config.registries import Registries
+    from wherry.config.registries_d import SignatureStore
     from wherry.config.settings import Settings
 
 _COPY = 1 << 20
@@ -34,7 +35,10 @@ class RegistryDestination(ImageDestination):
     types = (mediatypes.OCI_MANIFEST, mediatypes.DOCKER_MANIFEST)
     compression = GZIP
 
-    def __init__(self, client: RegistryClient, reference: Reference, uploader: Uploader, spool_parent: str) -> None:
+    def __init__(
+        self, client: RegistryClient, reference: Reference, uploader: Uploader, spool_parent: str,
+        signature_store: SignatureStore,
+    ) -> None:
         self.reference = f"docker://{reference}"
         self.domain = reference.domain
         self.repository = reference.path
@@ -42,6 +46,7 @@ class RegistryDestination(ImageDestination):
         self._named = reference
         self._uploader = uploader
         self._spool_parent = spool_parent
+        self._signature_store = signature_store
 
     def find_blob(self, digest: str, size: int) -> bool:
         return self._uploader.size_of(digest) == size
@@ -96,6 +101,24 @@ class RegistryDestination(ImageDestination):
         with Context("writing manifest"):
             self._uploader.put_manifest(name, data, media_type)
 
+    def put_signatures(self, digest: str, signatures: Sequence[bytes], *, instance: bool = False) -> None:
+        """Simple ones go to the lookaside store, those of sigstore beside the image, as registries.d says."""
+        from wherry.registry import attachments, lookaside, signature_formats
+
+        decoded = [signature_formats.decode(blob) for blob in signatures]
+        attached = [one for one in decoded if one is not None]
+        simple = [blob for blob, one in zip(signatures, decoded, strict=True) if one is None]
+        with Context("writing signatures"):
+            if simple:
+                lookaside.write(self._signature_store.staging, self.repository, digest, simple)
+            if attached:
+                if not self._signature_store.attachments:
+                    raise InvalidArgument(
+                        "writing sigstore attachments is disabled by configuration",
+                        hint="set use-sigstore-attachments in a file of registries.d",
+                    )
+                attachments.write(self, digest, attached)
+
     def put_tagged(self, tag: str, data: bytes, media_type: str) -> None:
         """A manifest under another tag of the repository."""
         self._uploader.put_manifest(tag, data, media_type)
@@ -127,9 +150,11 @@ def open_destination(
     Raises :class:`RegistryError` and its kin in Podman's words.
     """
     from wherry.config import auth
+    from wherry.config.registries_d import signature_store
 
     wanted = reference.with_default_tag()
     own = own_credentials(credentials)
+    store = signature_store(wanted)
     with Context(f"initializing destination docker://{wanted}"):
         if registries.blocked(wanted):
             raise RegistryError(f"registry {wanted.domain} is blocked in {registries.config_file}")
@@ -149,7 +174,7 @@ def open_destination(
     except BaseException:
         client.close()
         raise
-    return RegistryDestination(client, wanted, uploader, spool_directory(settings))
+    return RegistryDestination(client, wanted, uploader, spool_directory(settings), store)
 
 
 def refuses_type(error: WherryError) -> bool:

@@ -1,48 +1,32 @@
-"""Verifying signatures: simple signing with OpenPGP keys, and sigstore with public keys.
-
-Formats: containers-signature(5), cosign's "signature spec".  Both sign a JSON payload that names the image and the
-digest of its manifest.  ``gpgv`` checks OpenPGP signatures, the ``cryptography`` package those of sigstore.
-"""
+"""Does an image fulfil the policy: simple signing with OpenPGP keys, and sigstore with keys or certificates."""
 
 from __future__ import annotations
 
 import base64
 import binascii
-import os
-import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from wherry.errors import InvalidArgument, PermissionRefused, Unavailable, WherryError, from_os_error
-from wherry.model import jsontext
 from wherry.model.record import Record
-from wherry.model.reference import Reference, normalize
+from wherry.model.reference import Reference
+from wherry.registry import identities, openpgp, signature_formats, sigstore_keys
+from wherry.registry.signature_formats import SigstoreSignature
 from wherry.sys.files import read_bytes
-from wherry.sys.processes import find_program, run
-
-_ATOMIC = "atomic container signature"
-_COSIGN = "cosign container image signature"
 
 
 class Rejected(PermissionRefused):
     """The policy does not allow the image."""
 
 
-class SigstoreSignature(Record):
-    """A signature attached to an image: the signed bytes and the base64 of the signature."""
-
-    payload: bytes = b""
-    signature: str = ""
-
-
 class Candidate(Record):
-    """An image about to be used. *signatures* and *attached* are what was found for its manifest."""
+    """An image about to be used. *signatures* are what was found for its manifest, each as it is stored."""
 
     name: str = ""                      # for messages: docker://...
     reference: Reference | None = None
     digest: str = ""
     signatures: Sequence[bytes] = ()
-    attached: Sequence[SigstoreSignature] = ()
 
 
 def check(requirements: Sequence[Mapping[str, Any]], image: Candidate) -> None:
@@ -52,17 +36,15 @@ def check(requirements: Sequence[Mapping[str, Any]], image: Candidate) -> None:
         if kind == "reject":
             raise Rejected(f"Source image rejected: Running image {image.name} is rejected by policy.")
         if kind == "signedBy":
-            _any(image, image.signatures, lambda one, rule=requirement: _check_openpgp(rule, image, one))
+            simple = [blob for blob in image.signatures if not blob.startswith(b"\0")]
+            _any(simple, partial(_check_openpgp, requirement, image))
         elif kind == "sigstoreSigned":
-            if "fulcio" in requirement or "pki" in requirement:
-                raise Unavailable(
-                    "Source image rejected: keyless sigstore signatures cannot be verified",
-                    hint="wherry verifies sigstore signatures made with keys only",
-                )
-            _any(image, image.attached, lambda one, rule=requirement: _check_sigstore(rule, image, one))
+            decoded = [signature_formats.decode(blob) for blob in image.signatures]
+            attached = [one for one in decoded if one is not None]
+            _any(attached, partial(_check_sigstore, requirement, image))
 
 
-def _any(image: Candidate, signatures: Sequence[Any], verify: Any) -> None:
+def _any(signatures: Sequence[Any], verify: Callable[[Any], None]) -> None:
     """One good signature is enough."""
     if not signatures:
         raise Rejected("Source image rejected: A signature was required, but no signature exists")
@@ -71,6 +53,8 @@ def _any(image: Candidate, signatures: Sequence[Any], verify: Any) -> None:
         try:
             verify(signature)
             return
+        except Unavailable:
+            raise
         except WherryError as error:
             reasons.append(str(error))
     if len(reasons) == 1:
@@ -81,140 +65,102 @@ def _any(image: Candidate, signatures: Sequence[Any], verify: Any) -> None:
 
 
 def _check_openpgp(requirement: Mapping[str, Any], image: Candidate, signature: bytes) -> None:
-    payload = _gpgv(_key_data(requirement), signature)
-    _check_payload(payload, _ATOMIC, requirement, image, "matchRepoDigestOrExact")
+    kind = requirement["keyType"]
+    if kind != "GPGKeys":
+        raise InvalidArgument(f'Unimplemented "keyType" value "{kind}"')
+    payload = openpgp.verified(data_of(requirement, "key"), signature)
+    _check_payload(payload, signature_formats.ATOMIC, requirement, image)
 
 
 def _check_sigstore(requirement: Mapping[str, Any], image: Candidate, signature: SigstoreSignature) -> None:
+    encoded = signature.annotations.get(signature_formats.SIGNATURE, "")
+    if signature.media_type != signature_formats.SIMPLE_SIGNING or not encoded:
+        raise InvalidArgument("missing dev.cosignproject.cosign/signature annotation")
     try:
-        from cryptography.exceptions import InvalidSignature
-        from cryptography.hazmat.primitives import hashes, serialization
-        from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-    except ImportError:
-        raise Unavailable(
-            "verifying sigstore signatures is not possible", hint="install the Python package cryptography"
-        ) from None
-    try:
-        raw = base64.b64decode(signature.signature, validate=True)
+        raw = base64.b64decode(encoded, validate=True)
     except binascii.Error:
         raise InvalidArgument("the signature is not base64") from None
-    for data in _key_data(requirement):
-        try:
-            key = serialization.load_pem_public_key(data)
-        except ValueError as error:
-            raise InvalidArgument(f"loading public key: {error}") from None
-        try:
-            if isinstance(key, ec.EllipticCurvePublicKey):
-                key.verify(raw, signature.payload, ec.ECDSA(hashes.SHA256()))
-            elif isinstance(key, ed25519.Ed25519PublicKey):
-                key.verify(raw, signature.payload)
-            elif isinstance(key, rsa.RSAPublicKey):
-                key.verify(raw, signature.payload, padding.PKCS1v15(), hashes.SHA256())
-            else:
-                raise InvalidArgument("the public key is of a kind that is not supported")
-        except InvalidSignature:
-            continue
-        _check_payload(signature.payload, _COSIGN, requirement, image, "matchRepoDigestOrExact")
-        return
+    for key in _signers(requirement, signature, encoded):
+        if sigstore_keys.is_signed_by(key, signature.payload, raw):
+            _check_payload(signature.payload, signature_formats.COSIGN, requirement, image)
+            return
     raise InvalidArgument("cryptographic signature verification failed: invalid signature when validating ASN.1 "
                           "encoded signature")
 
 
-def _check_payload(
-    payload: bytes, kind: str, requirement: Mapping[str, Any], image: Candidate, default: str
-) -> None:
-    try:
-        critical = jsontext.loads(payload)["critical"]
-        signed_kind, digest = critical["type"], critical["image"]["docker-manifest-digest"]
-        identity = critical["identity"]["docker-reference"]
-    except (ValueError, KeyError, TypeError):
-        raise InvalidArgument("the signature's payload is malformed") from None
-    if signed_kind != kind:
-        raise InvalidArgument(f"Unrecognized signature type {signed_kind}")
-    rule = requirement.get("signedIdentity") or {"type": default}
-    if not isinstance(identity, str) or not identity_matches(rule, image.reference, identity):
-        raise InvalidArgument(f"Signature for identity {identity} is not accepted")
-    if digest != image.digest:
-        raise InvalidArgument(f"Signature for digest {digest} does not match")
+def _signers(requirement: Mapping[str, Any], signature: SigstoreSignature, encoded: str) -> list[Any]:
+    """The public keys the requirement accepts for this signature."""
+    logs = data_of(requirement, "rekorPublicKey")
+    if "fulcio" in requirement or "pki" in requirement:
+        return [_certified(requirement, signature, encoded, logs)]
+    keys = data_of(requirement, "key")
+    if not logs:
+        return [sigstore_keys.load_public(key) for key in keys]
+    return [sigstore_keys.load_public(_logged_key(keys, signature, encoded, logs))]
 
 
-def identity_matches(rule: Mapping[str, Any], wanted: Reference | None, signed: str) -> bool:
-    """Does the name *signed* in a signature stand for the image *wanted* (``signedIdentity`` of the policy)?"""
-    try:
-        found = normalize(signed)
-    except InvalidArgument:
-        return False
-    kind = rule["type"]
-    if kind == "exactReference":
-        return str(found) == str(normalize(str(rule.get("dockerReference", ""))))
-    if kind == "exactRepository":
-        return found.repository == normalize(str(rule.get("dockerRepository", ""))).repository
-    if wanted is None:
-        return False
-    if kind == "remapIdentity":
-        wanted = _remapped(wanted, str(rule.get("prefix", "")), str(rule.get("signedPrefix", "")))
-        kind = "matchRepoDigestOrExact"
-    if kind == "matchRepository" or (kind == "matchRepoDigestOrExact" and wanted.digest):
-        return found.repository == wanted.repository
-    return bool(found.tag or found.digest) and str(found) == str(wanted)
+def _logged_key(keys: Sequence[bytes], signature: SigstoreSignature, encoded: str, logs: Sequence[bytes]) -> bytes:
+    """The one of *keys* the log's entry names."""
+    from wherry.registry import rekor
+
+    bundle = signature.annotations.get(signature_formats.BUNDLE, "")
+    if not bundle:
+        raise InvalidArgument(f"missing {signature_formats.BUNDLE} annotation")
+    reason: WherryError | None = None
+    for key in keys:
+        try:
+            rekor.logged_at(bundle, logs, key, encoded, signature.payload)
+            return key
+        except InvalidArgument as error:
+            reason = error
+    assert reason is not None
+    raise reason
 
 
-def _remapped(wanted: Reference, prefix: str, signed_prefix: str) -> Reference:
-    name = str(wanted)
-    if name == prefix or (name.startswith(prefix) and name[len(prefix):len(prefix) + 1] in ("/", ":", "@")):
-        return normalize(signed_prefix + name[len(prefix):])
-    return wanted
+def _certified(
+    requirement: Mapping[str, Any], signature: SigstoreSignature, encoded: str, logs: Sequence[bytes]
+) -> Any:
+    """The key of the certificate that came with the signature, when the policy trusts it."""
+    from wherry.registry import rekor, sigstore_certificates
+
+    notes = signature.annotations
+    text = notes.get(signature_formats.CERTIFICATE, "").encode()
+    if not text:
+        raise InvalidArgument(f"missing {signature_formats.CERTIFICATE} annotation")
+    leaf = sigstore_certificates.load(text, "certificate")[0]
+    chain = notes.get(signature_formats.CHAIN, "").encode()
+    if "pki" in requirement:
+        rule = requirement["pki"]
+        roots, more = data_of(rule, "caRoots"), data_of(rule, "caIntermediates")
+        sigstore_certificates.check_pki(rule, b"".join(roots), b"".join(more), leaf, chain)
+        return leaf.public_key()
+    bundle = notes.get(signature_formats.BUNDLE, "")
+    if not bundle:
+        raise InvalidArgument(f"missing {signature_formats.BUNDLE} annotation")
+    logged = rekor.logged_at(bundle, logs, text, encoded, signature.payload)
+    rule = requirement["fulcio"]
+    sigstore_certificates.check_fulcio(rule, b"".join(data_of(rule, "ca")), leaf, chain, logged)
+    return leaf.public_key()
 
 
-def _key_data(requirement: Mapping[str, Any]) -> list[bytes]:
-    paths = requirement.get("keyPaths") or ([requirement["keyPath"]] if "keyPath" in requirement else [])
-    encoded = requirement.get("keyDatas") or ([requirement["keyData"]] if "keyData" in requirement else [])
+def _check_payload(data: bytes, kind: str, requirement: Mapping[str, Any], image: Candidate) -> None:
+    payload = signature_formats.parse_payload(data)
+    if payload.kind != kind:
+        raise InvalidArgument(f"Unrecognized signature type {payload.kind}")
+    rule = requirement.get("signedIdentity") or {"type": "matchRepoDigestOrExact"}
+    if not identities.matches(rule, image.reference, payload.identity):
+        raise InvalidArgument(f"Signature for identity {payload.identity} is not accepted")
+    if payload.digest != image.digest:
+        raise InvalidArgument(f"Signature for digest {payload.digest} does not match")
+
+
+def data_of(table: Mapping[str, Any], name: str) -> list[bytes]:
+    """What the keys *name*\\ Path, Paths, Data and Datas of a policy's table hold, files read and base64 decoded."""
+    paths = [*table.get(f"{name}Paths", ()), *([table[f"{name}Path"]] if f"{name}Path" in table else ())]
+    encoded = [*table.get(f"{name}Datas", ()), *([table[f"{name}Data"]] if f"{name}Data" in table else ())]
     try:
         return [read_bytes(path) for path in paths] + [base64.b64decode(text, validate=True) for text in encoded]
     except OSError as error:
         raise from_os_error(error, "reading key") from None
-    except (binascii.Error, TypeError):
-        raise InvalidArgument("the key in the policy is not base64") from None
-
-
-def _gpgv(keys: Sequence[bytes], signature: bytes) -> bytes:
-    """What *signature* signs, if one of *keys* made it."""
-    program = find_program("gpgv")
-    if not program:
-        raise Unavailable("OpenPGP signatures cannot be verified: gpgv is missing", hint="install the package gpgv")
-    with tempfile.TemporaryDirectory(prefix="wherry-keys-") as directory:
-        argv = [program, "--status-fd", "1", "--homedir", directory]
-        for number, key in enumerate(keys):
-            path = os.path.join(directory, f"{number}.gpg")
-            _write(path, _dearmored(key))
-            argv += ["--keyring", path]
-        signed, payload = os.path.join(directory, "signature"), os.path.join(directory, "payload")
-        _write(signed, signature)
-        done = run([*argv, "--output", payload, signed])
-        words = [line.split()[1] for line in done.stdout.decode(errors="replace").splitlines()
-                 if line.startswith("[GNUPG:] ") and len(line.split()) > 1]
-        bad = {"EXPSIG", "EXPKEYSIG", "REVKEYSIG", "BADSIG", "ERRSIG"} & set(words)
-        if done.returncode or bad or words.count("VALIDSIG") != 1 or "GOODSIG" not in words:
-            raise InvalidArgument(f"Invalid GPG signature: {', '.join(sorted(bad)) or 'no valid signature'}")
-        return read_bytes(payload)
-
-
-def _write(path: str, data: bytes) -> None:
-    with open(path, "xb") as file:
-        file.write(data)
-
-
-def _dearmored(key: bytes) -> bytes:
-    """An OpenPGP key without ASCII armor (RFC 9580, section 6)."""
-    if not key.lstrip().startswith(b"-----BEGIN PGP"):
-        return key
-    out = b""
-    for block in key.split(b"-----BEGIN PGP PUBLIC KEY BLOCK-----")[1:]:
-        lines = [line.strip() for line in block.partition(b"-----END")[0].strip(b"\r\n").splitlines()]
-        body = lines[lines.index(b"") + 1:] if b"" in lines else lines
-        text = b"".join(line for line in body if line and not line.startswith(b"="))
-        try:
-            out += base64.b64decode(text, validate=True)
-        except binascii.Error:
-            raise InvalidArgument("the OpenPGP key is damaged") from None
-    return out
+    except binascii.Error:
+        raise InvalidArgument(f"{name} in the policy is not base64") from None

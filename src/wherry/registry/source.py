@@ -55,6 +55,8 @@ class ImageSource:
         self.config = config
         self.config_digest = digest_of(config)
         self.layers = list(layers)
+        #: Signatures of the manifest that are kept with the image, each as it is stored.
+        self.signatures: list[bytes] = []
         self._reporter = reporter or Reporter()
         self._announced: set[str] = set()
 

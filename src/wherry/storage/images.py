@@ -154,6 +154,20 @@ class Images:
         """The default manifest, exact bytes."""
         return self.data(image_id, MANIFEST)
 
+    def signatures(self, image_id: str) -> list[bytes]:
+        """The signatures kept for the default manifest, each as containers/image stores it."""
+        digest = of_bytes(self.manifest(image_id))
+        record = self.get(image_id)
+        key, sizes = _signature_sizes(record.metadata, digest)
+        if not sizes or key not in record.big_data_names:
+            return []
+        data = self.data(image_id, key)
+        found, at = [], 0
+        for size in sizes:
+            found.append(data[at:at + size])
+            at += size
+        return found
+
     def config(self, image_id: str) -> bytes:
         """The configuration document, exact bytes: the one the id is the digest of, else the manifest's."""
         key = f"sha256:{image_id}"
@@ -344,3 +358,15 @@ def _metadata(old: str, manifest_digest: str, sizes: list[int]) -> str:
     by_manifest[manifest_digest] = sizes
     metadata["signatures-sizes"] = by_manifest
     return jsontext.dumps(metadata)
+
+
+def _signature_sizes(metadata: str, manifest_digest: str) -> tuple[str, list[int]]:
+    """The document that holds the signatures of a manifest, and the sizes of each in it."""
+    try:
+        found = jsontext.loads(metadata) if metadata else {}
+        sizes = (found.get("signatures-sizes") or {}).get(manifest_digest)
+        if sizes is not None:
+            return f"signature-{encoded(manifest_digest)}", [int(size) for size in sizes]
+        return "signatures", [int(size) for size in found.get("signature-sizes") or ()]
+    except (ValueError, TypeError, AttributeError):
+        return "", []

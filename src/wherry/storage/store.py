@@ -110,6 +110,12 @@ class Store:
         with parts.locks.hold(images=SHARED):
             return parts.images.manifest(image_id)
 
+    def image_signatures(self, image_id: str) -> list[bytes]:
+        """The signatures kept for the image's default manifest."""
+        parts = self._parts
+        with parts.locks.hold(images=SHARED):
+            return parts.images.signatures(image_id)
+
     def image_size(self, image_id: str) -> int:
         """Bytes of all layers (as tars) and documents, the figure ``podman images`` shows."""
         parts = self._parts

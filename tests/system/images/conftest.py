@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
+import subprocess
 import sys
+import sysconfig
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,9 +17,12 @@ import pytest
 from tests.helpers.images import MadeImage, busybox_image, write_docker_archive
 from tests.helpers.podman import Tools, missing_tools
 
+import wherry as package
 from wherry import Runtime
+from wherry.cli import launcher
 
 NAME = "localhost/busybox:1"
+SOURCES = str(Path(package.__file__).parents[1])
 
 
 def _real_registry() -> Any:
@@ -85,3 +91,64 @@ def locked_registry(tmp_path: Path) -> Iterator[Any]:
     base.mkdir()
     with _real_registry().RealRegistry(base, password=True) as server:
         yield server
+
+
+class Commands:
+    """wherry's command line on the store of *tools*, as a user types it."""
+
+    def __init__(self, tools: Tools) -> None:
+        self.tools = tools
+        self.environment = dict(tools.environment)
+        self.program = Path(tools.base, "wherry")
+        self.program.write_text(launcher.script(os.path.realpath(sys.executable), [SOURCES, sysconfig.get_path("purelib")]))
+        self.program.chmod(0o755)
+
+    def run(self, *words: str, input: str = "") -> subprocess.CompletedProcess[str]:
+        store = ["--root", self.tools.graph_root, "--runroot", self.tools.run_root]
+        return subprocess.run(
+            [str(self.program), *store, *words], env=self.environment, capture_output=True, text=True,
+            timeout=120, check=False, input=input or None, stdin=None if input else subprocess.DEVNULL,
+        )
+
+    def ok(self, *words: str, input: str = "") -> str:
+        """Standard output, stripped; the command must succeed."""
+        done = self.run(*words, input=input)
+        assert done.returncode == 0, (words, done.stdout, done.stderr)
+        return done.stdout.strip()
+
+    def fails(self, *words: str, code: int = 125) -> str:
+        """Standard error; the command must fail with *code*."""
+        done = self.run(*words)
+        assert done.returncode == code, (words, done.returncode, done.stdout, done.stderr)
+        assert "Traceback" not in done.stderr
+        return done.stderr.strip()
+
+
+@pytest.fixture
+def wherry(tools: Tools) -> Commands:
+    return Commands(tools)
+
+
+class Keys:
+    """A GPG home with a secret key of ``me@example.com``, one with the passphrase ``pw`` of ``locked@example.com``."""
+
+    def __init__(self, home: str) -> None:
+        self.home = home
+        self.public = f"{home}/public.asc"
+        for user, passphrase in (("me@example.com", ""), ("locked@example.com", "pw")):
+            self.gpg("--pinentry-mode", "loopback", "--passphrase", passphrase, "--quick-gen-key", user, "ed25519", "sign")
+        self.gpg("--armor", "--output", self.public, "--export")
+
+    def gpg(self, *words: str, input: bytes = b"") -> bytes:
+        argv = ["gpg", "--batch", "--homedir", self.home, *words]
+        return subprocess.run(argv, input=input, capture_output=True, check=True).stdout
+
+    def signed(self, data: bytes) -> bytes:
+        return self.gpg("--local-user", "me@example.com", "--sign", input=data)
+
+
+@pytest.fixture(scope="session")
+def keys() -> Iterator[Keys]:
+    with tempfile.TemporaryDirectory(dir="/tmp") as home:
+        yield Keys(home)
+        subprocess.run(["gpgconf", "--homedir", home, "--kill", "gpg-agent"], check=True)
