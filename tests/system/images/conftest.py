@@ -100,7 +100,8 @@ class Commands:
         self.tools = tools
         self.environment = dict(tools.environment)
         self.program = Path(tools.base, "wherry")
-        self.program.write_text(launcher.script(os.path.realpath(sys.executable), [SOURCES, sysconfig.get_path("purelib")]))
+        where = [SOURCES, sysconfig.get_path("purelib")]
+        self.program.write_text(launcher.script(os.path.realpath(sys.executable), where))
         self.program.chmod(0o755)
 
     def run(self, *words: str, input: str = "") -> subprocess.CompletedProcess[str]:
@@ -136,7 +137,8 @@ class Keys:
         self.home = home
         self.public = f"{home}/public.asc"
         for user, passphrase in (("me@example.com", ""), ("locked@example.com", "pw")):
-            self.gpg("--pinentry-mode", "loopback", "--passphrase", passphrase, "--quick-gen-key", user, "ed25519", "sign")
+            unlocked = ["--pinentry-mode", "loopback", "--passphrase", passphrase]
+            self.gpg(*unlocked, "--quick-gen-key", user, "ed25519", "sign")
         self.gpg("--armor", "--output", self.public, "--export")
 
     def gpg(self, *words: str, input: bytes = b"") -> bytes:

@@ -480,7 +480,7 @@ class TestWhatItIs:
         data = gzip.compress(tar(docker_files((image, ["a:1"]))))
         (source,) = open_archive(io.BytesIO(data), settings, platform=AMD64)
         check_docker(source, image)
-        assert source.reference == "docker-archive:stdin"
+        assert source.reference == "docker-archive:stdin:a:1"
         source.close()
 
     def test_pipe_by_name(self, opened: Opener, tmp_path: Path) -> None:
