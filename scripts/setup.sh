@@ -14,7 +14,8 @@ mkdir -p "$stamps"
 packages="conmon crun runc netavark aardvark-dns nftables iptables iproute2 catatonit uidmap ca-certificates
 golang-github-containers-common python3 python3-venv util-linux mount
 busybox-static docker-registry skopeo podman buildah strace dbus-daemon
-gpg gpgv gpg-agent openssh-server openssh-client openssl sudo"
+gpg gpgv gpg-agent openssh-server openssh-client openssl sudo
+passt slirp4netns iperf3 dnsmasq-base"
 
 say() { printf 'setup: %s\n' "$*"; }
 

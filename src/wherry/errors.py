@@ -82,6 +82,10 @@ class WherryError(Exception):
             return f"{self.message}: {self.cause}"
         return self.message
 
+    def ending_with(self, exit_code: int) -> None:
+        """Let the process end with *exit_code*, whatever the kind."""
+        self._exit_code = exit_code
+
     @property
     def exit_code(self) -> int:
         """Process exit code for this error, 0-255."""

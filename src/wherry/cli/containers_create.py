@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from wherry.spec.container_spec import ContainerSpec
 
 
+_FAILED = 125
+_NOT_STARTED = 126
+_NOT_FOUND = 127
+
+
 def CREATE() -> FlagSet:
     """The flags of ``create``."""
     return OptionFlags("create")
@@ -44,10 +49,10 @@ def run(call: Call) -> int:
         container = _container(call, _create(call, spec))
         try:
             container.start()
-        except WherryError:
+        except WherryError as error:
             if spec.remove:
                 container.remove(force=True, timeout=0)
-            raise
+            raise _failed_start(error) from None
         call.out(container.id + "\n")
         return 0
     return _foreground(call, spec)
@@ -112,5 +117,16 @@ def _foreground(call: Call, spec: ContainerSpec) -> int:
     proxy = standard_streams.SignalProxy(spec.signal_proxy is not False)
     config = _create(call, spec)
     with proxy, standard_streams.raw_mode(streams):
-        ended = run_attached(call.runtime, config, streams, proxy.started)
+        try:
+            ended = run_attached(call.runtime, config, streams, proxy.started)
+        except WherryError as error:
+            raise _failed_start(error) from None
     return ended if isinstance(ended, int) else 0
+
+
+def _failed_start(error: WherryError) -> WherryError:
+    """``run`` ends with 127 when something was not found and 126 when the container could not be started otherwise."""
+    if error.exit_code == _FAILED:
+        text = str(error).lower()
+        error.ending_with(_NOT_FOUND if "not found" in text or "no such file" in text else _NOT_STARTED)
+    return error

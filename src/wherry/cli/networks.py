@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wherry.cli.containers_prune import confirm
 from wherry.cli.containers_stop import LATEST, seconds
-from wherry.cli.flags import Flag
+from wherry.cli.flags import Flag, UsageError
 from wherry.cli.targets import check, filters, finish
 from wherry.errors import IN_USE, NOT_FOUND, NoSuchNetwork, WherryError
 
@@ -37,7 +37,7 @@ CONNECT = (
     Flag("ip6", kind="ip", metavar="address", help="Fixed IPv6 address"),
     Flag("mac-address", metavar="address", help="Hardware address of the interface"),
 )
-DISCONNECT = (Flag("force", "f", "bool", "A container that does not exist is no error"),)
+DISCONNECT = (Flag("force", "f", "bool", "Accepted for Podman's sake; disconnecting never asks"),)
 PRUNE = (
     Flag("filter", many=True, help="Remove only networks that match this condition (key=value)"),
     Flag("force", "f", "bool", "Do not ask"),
@@ -59,7 +59,7 @@ def create(call: Call) -> int:
     from wherry.spec.parse_environment import labels
 
     flags = call.flags
-    driver, options = flags.text("driver"), labels(flags.many("opt"))
+    driver, options = flags.text("driver"), labels(flags.many("opt"), "unable to process options")
     if flags.given("macvlan"):
         driver, options = "macvlan", {**options, "parent": flags.text("macvlan")}
     network = call.runtime.networks.create(
@@ -75,7 +75,7 @@ def create(call: Call) -> int:
         dns=flags.many("dns"),
         interface_name=flags.text("interface-name"),
         ipam_driver=flags.text("ipam-driver"),
-        labels=labels(flags.many("label")),
+        labels=labels(flags.many("label"), "failed to parse labels"),
         options=options,
         exist_ok=flags.on("ignore"),
     )
@@ -94,8 +94,9 @@ def connect(call: Call) -> int:
 
     flags = call.flags
     network, container = call.args
+    identity = call.runtime.containers.get(container).id        # Podman looks for the container first
     call.runtime.networks.get(network).connect(
-        container,
+        identity,
         aliases=flags.many("alias"),
         ips=[flags.text(name) for name in ("ip", "ip6") if flags.given(name)],
         mac=hardware_address(flags.text("mac-address")),
@@ -106,7 +107,8 @@ def connect(call: Call) -> int:
 def disconnect(call: Call) -> int:
     """Disconnect a container from a network."""
     network, container = call.args
-    call.runtime.networks.get(network).disconnect(container, force=call.flags.on("force"))
+    call.runtime.containers.get(container)      # Podman looks for the container first
+    call.runtime.networks.get(network).disconnect(container)
     return 0
 
 
@@ -147,6 +149,8 @@ def reload(call: Call) -> int:
 def rm(call: Call) -> int:
     """Remove networks; prints their names."""
     force = call.flags.on("force")
+    if call.flags.given("time") and not force:
+        raise UsageError("--force option must be specified to use the --time option", see=False)
     errors: list[WherryError] = []
     for name in call.args:
         try:

@@ -98,6 +98,10 @@ def _wait_for_monitor(held: LockedContainer) -> None:
 def _take_network_down(held: LockedContainer) -> None:
     if held.config.create_net_ns and (held.state.net_ns or held.state.boot_id):
         held.runtime.networking.detach(held)
+    if held.config.net_ns_ctr:
+        from wherry.engine.network_files import leave
+
+        leave(held)
 
 
 def _unmount(held: LockedContainer) -> None:

@@ -75,29 +75,22 @@ class Network:
         )
         connect(self._runtime, self._runtime.containers.get(container).id, self.name, options)
 
-    def disconnect(self, container: str, *, force: bool = False) -> None:
-        """Disconnect a container; with *force* one that does not exist is no error. Raises ``NoSuchNetwork``."""
+    def disconnect(self, container: str) -> None:
+        """Disconnect a container (name or id). Raises ``InvalidArgument`` when it is not connected."""
         from wherry.engine.connections import disconnect
 
-        try:
-            identity = self._runtime.containers.get(container).id
-        except NoSuchContainer:
-            if force:
-                return
-            raise
+        identity = self._runtime.containers.get(container).id
+        if identity not in self.containers():
+            raise InvalidArgument(f"container {container} is not connected to network {self.name}")
         disconnect(self._runtime, identity, self.name)
 
     def update(self, *, add_dns: Sequence[str] = (), drop_dns: Sequence[str] = ()) -> None:
         """Change the name servers of the network. Raises ``InvalidArgument``."""
-        from wherry.network.addresses import parse_address
-
-        for server in (*add_dns, *drop_dns):
-            parse_address(server)
+        check_servers(add_dns, "AddDNSServer")
+        check_servers(drop_dns, "RemoveDNSServer")
         definitions = self._runtime.networking.definitions
         with definitions.lock().exclusive():
             definition = definitions.get(self.name)
-            if definition.name == definitions.default_name:
-                raise InvalidArgument(f"default network {definition.name} cannot be modified")
             servers = [server for server in definition.network_dns_servers if server not in drop_dns]
             servers += [server for server in add_dns if server not in servers]
             self._definition = definition.replace(network_dns_servers=servers)
@@ -162,6 +155,15 @@ class Network:
 
     def __repr__(self) -> str:
         return f"<Network {self.id[:12]} {self.name}>"
+
+
+def check_servers(servers: Sequence[str], field: str) -> None:
+    """Raise ``InvalidArgument`` unless all of *servers* are addresses; *field* is Podman's name for them."""
+    from wherry.network.addresses import is_address
+
+    for server in servers:
+        if not is_address(server):
+            raise InvalidArgument(f"unable to parse ip {server} specified in {field}: invalid argument")
 
 
 def network_event(definition: model.Network, what: str) -> Event:

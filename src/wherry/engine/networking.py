@@ -1,13 +1,10 @@
-"""The engine's side of networks: namespaces, attachment, ports and name resolution files of one container."""
+"""The engine's side of networks: namespaces, attachment and ports of one container."""
 
 from __future__ import annotations
 
-import os
-
 from wherry.errors import WherryError
-from wherry.model.record import EMPTY
 from wherry.sys import log
-from wherry.sys.files import make_dirs, try_read_text
+from wherry.sys.files import make_dirs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -152,13 +149,11 @@ class Networking:
 
     def _adopt(self, held: LockedContainer, status: Mapping[str, NetworkStatus]) -> None:
         """Store what networks a running container has now, and show it in its files."""
+        from wherry.engine.network_files import refresh
+
         held.state.network_status = status
         held.save()
-        files = held.state.bind_mounts
-        if "/etc/hosts" in files:
-            _write(files["/etc/hosts"], self._hosts_text(held, status))
-        if "/etc/resolv.conf" in files:
-            _write(files["/etc/resolv.conf"], self._resolv_text(held, status))
+        refresh(held)
 
     def _current(self, held: LockedContainer) -> AttachRequest:
         """The attachment of a container as it is."""
@@ -178,95 +173,3 @@ class Networking:
         """Path of the network namespace of the running container *identity* (``--network container:``)."""
         state = self._runtime.state.container_state(identity)
         return state.net_ns or (f"/proc/{state.pid}/ns/net" if state.pid else "")
-
-    # -- files ---------------------------------------------------------------------------------------------------
-
-    def write_files(self, held: LockedContainer, run_dir: str) -> dict[str, str]:
-        """Write hosts, resolv.conf and hostname files; returns destination in the container -> file on the host.
-
-        The hosts file is written again by :meth:`update_hosts` once addresses are known: a bind mount shows that.
-        """
-        config = held.config
-        files: dict[str, str] = {}
-        shared = self._shared_files(held)
-        if shared:
-            return shared
-        if not config.use_image_resolv_conf:
-            files["/etc/resolv.conf"] = _write(f"{run_dir}/resolv.conf", self._resolv_text(held, EMPTY))
-        if not config.use_image_hosts:
-            files["/etc/hosts"] = _write(f"{run_dir}/hosts", self._hosts_text(held, EMPTY))
-        if not config.use_image_hostname:
-            hostname = held.config.spec.get("hostname") or os.uname().nodename
-            files["/etc/hostname"] = _write(f"{run_dir}/hostname", hostname + "\n")
-        return files
-
-    def update_files(self, held: LockedContainer) -> None:
-        """Write addresses into the hosts file, and name servers that attaching gave into resolv.conf."""
-        files = held.state.bind_mounts
-        status = held.state.network_status
-        if "/etc/hosts" in files:
-            _write(files["/etc/hosts"], self._hosts_text(held, status))
-        if "/etc/resolv.conf" in files and any(block.dns_server_ips for block in status.values()):
-            _write(files["/etc/resolv.conf"], self._resolv_text(held, status))
-
-    def _shared_files(self, held: LockedContainer) -> dict[str, str]:
-        """A container in another's network namespace uses that one's files."""
-        config = held.config
-        if not config.net_ns_ctr:
-            return {}
-        other = self._runtime.state.container_state(config.net_ns_ctr)
-        names = ("/etc/resolv.conf", "/etc/hosts")
-        return {name: other.bind_mounts[name] for name in names if name in other.bind_mounts}
-
-    def _resolv_text(self, held: LockedContainer, status: Mapping[str, NetworkStatus]) -> str:
-        from wherry.network.resolv import resolv_text
-
-        config = held.config
-        servers = [ip for block in status.values() for ip in block.dns_server_ips]
-        domains = [name for block in status.values() for name in block.dns_search_domains]
-        return resolv_text(
-            config=(config.dns_servers, config.dns_search, config.dns_options),
-            network_servers=servers,
-            network_search=domains,
-            private_namespace=config.network_mode not in ("host", ""),
-            has_ipv6=_has_ipv6(status),
-        )
-
-    def _hosts_text(self, held: LockedContainer, status: Mapping[str, NetworkStatus]) -> str:
-        from wherry.network.hosts import hosts_text
-
-        config = held.config
-        return hosts_text(
-            base=_base_hosts(config.base_hosts_file or self._runtime.settings.containers.base_hosts_file),
-            additions=config.hosts_add,
-            names=[name for name in (config.spec.get("hostname") or "", config.name) if name],
-            status=status,
-            network_mode=config.network_mode,
-            internal_ip=self._runtime.settings.containers.host_containers_internal_ip,
-        )
-
-
-def _has_ipv6(status: Mapping[str, NetworkStatus]) -> bool:
-    return not status or any(
-        ":" in address.ipnet
-        for block in status.values()
-        for interface in block.interfaces.values()
-        for address in interface.subnets
-    )
-
-
-def _base_hosts(choice: str) -> str:
-    """Text of the base hosts file: the host's by default, another file, or nothing."""
-    if choice == "none":
-        return ""
-    return try_read_text(choice or "/etc/hosts") or ""
-
-
-def _write(path: str, text: str) -> str:
-    """Write in place: the file may be bind-mounted in a running container, so it must stay the same inode."""
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-    try:
-        os.write(fd, text.encode())
-    finally:
-        os.close(fd)
-    return path

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wherry.engine.network import Network, network_event
+from wherry.engine.network import Network, check_servers, network_event
 from wherry.errors import InvalidArgument, NoSuchNetwork, WherryError
 from wherry.sys import log
 
@@ -155,12 +155,13 @@ def _subnets(subnets: Sequence[str], gateways: Sequence[str], ranges: Sequence[s
 def _lease_range(text: str) -> model.LeaseRange:
     """``first-last``, or CIDR without its first address."""
     from wherry.model.network import LeaseRange
-    from wherry.network.addresses import parse_address, parse_cidr, to_text
+    from wherry.network.addresses import is_address, parse_cidr, to_text
 
     first, dash, last = text.partition("-")
     if dash:
-        parse_address(first)
-        parse_address(last)
+        for what, address in (("start", first), ("end", last)):
+            if not is_address(address):
+                raise InvalidArgument(f'range {what} ip "{address}" is not a ip address')
         return LeaseRange(start_ip=first, end_ip=last)
     cidr = parse_cidr(text)
     return LeaseRange(start_ip=to_text(cidr.base + 1, cidr.width), end_ip=to_text(cidr.last, cidr.width))
@@ -168,22 +169,30 @@ def _lease_range(text: str) -> model.LeaseRange:
 
 def _route(text: str) -> model.Route:
     from wherry.model.network import Route
+    from wherry.network.addresses import is_address, parse_cidr
 
     parts = text.split(",")
-    if len(parts) not in (2, 3) or (len(parts) == 3 and not parts[2].isdigit()):
+    if len(parts) not in (2, 3):
         raise InvalidArgument(
             f"invalid route: {text}\nFormat: --route <destination in CIDR>,<gateway>,<metric (optional)>"
         )
+    try:
+        destination = parse_cidr(parts[0])
+    except InvalidArgument:
+        raise InvalidArgument(f"invalid route destination {parts[0]}") from None
+    if not is_address(parts[1]):
+        raise InvalidArgument(f"invalid route gateway {parts[1]}")
+    if len(parts) == 3 and not parts[2].isdigit():
+        raise InvalidArgument(f"invalid route metric {parts[2]}")
+    if str(destination) != parts[0]:
+        raise InvalidArgument(f"route destination invalid: {parts[0]} has host bits, did you mean {destination}?")
     return Route(destination=parts[0], gateway=parts[1], metric=int(parts[2]) if len(parts) == 3 else None)
 
 
 def _servers(servers: Sequence[str], disable_dns: bool) -> list[str]:
-    from wherry.network.addresses import parse_address
-
     if servers and disable_dns:
-        raise InvalidArgument("cannot set --dns and --disable-dns together")
-    for server in servers:
-        parse_address(server)
+        raise InvalidArgument("cannot set NetworkDNSServers if DNS is not enabled for the network: invalid argument")
+    check_servers(servers, "NetworkDNSServers")
     return list(servers)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from wherry.engine import rootfs_files
+from wherry.engine import network_files, rootfs_files
 from wherry.engine.exit_command import environment, with_shortcut
 from wherry.errors import RuntimeFailed, Unavailable
 from wherry.model.mount import Mount
@@ -58,7 +58,7 @@ def create_in_runtime(held: LockedContainer) -> None:
         runtime.cool_down()
     if pending is not None:
         state.network_status = pending.result()
-        networking.update_files(held)
+        network_files.complete(held)
     seccomp_cache.remember(seccomp_key, runtime.paths.seccomp, oci, held.id)
 
 
@@ -90,7 +90,7 @@ def _facts(held: LockedContainer, root: str) -> StartFacts:
 
     runtime, config, state = held.runtime, held.config, held.state
     passwd, group, files = passwd_and_group(held, root)
-    state.bind_mounts = {**runtime.networking.write_files(held, state.run_dir), **files, **bind_mounts(held)}
+    state.bind_mounts = {**network_files.write(held, state.run_dir, root), **files, **bind_mounts(held)}
     extra = start_mounts(held, root, passwd, group)
     shared = runtime.state.container_state(config.uts_ns_ctr) if config.uts_ns_ctr else None
     asked = [limit["type"].removeprefix("RLIMIT_").lower() for limit in config.spec["process"].get("rlimits") or ()]

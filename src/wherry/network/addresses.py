@@ -36,6 +36,15 @@ def parse_address(text: str) -> tuple[int, int]:
     raise InvalidArgument(f"invalid IP address {text!r}: invalid argument")
 
 
+def is_address(text: str) -> bool:
+    """Is this an IPv4 or IPv6 address?"""
+    try:
+        parse_address(text)
+    except InvalidArgument:
+        return False
+    return True
+
+
 def parse_cidr(text: str) -> Cidr:
     """A subnet written ``address/length``; host bits are cleared. Raises ``InvalidArgument``."""
     address, _slash, length_text = text.partition("/")

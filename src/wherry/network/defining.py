@@ -25,6 +25,8 @@ DRIVERS = ("bridge", "macvlan", "ipvlan")
 _FIRST = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _NAME = frozenset(_FIRST + "_.-")
 _BRIDGE_PREFIX = "podman"
+#: Docker's option for the bridge's name.
+_BRIDGE_NAME = "com.docker.network.bridge.name"
 _LONGEST_INTERFACE = 15
 _OPTIONS = {
     "bridge": ("mtu", "vlan", "isolate", "metric", "no_default_route", "vrf", "mode"),
@@ -71,6 +73,9 @@ def define(wanted: Network, definitions: Definitions, pools: Sequence[SubnetPool
     if driver not in DRIVERS:
         raise InvalidArgument(f"unsupported driver {driver}: invalid argument")
     network = wanted.replace(driver=driver, id=wanted.id or generate_id(), created=now())
+    if driver == "bridge" and _BRIDGE_NAME in network.options:
+        options = dict(network.options)
+        network = network.replace(network_interface=options.pop(_BRIDGE_NAME), options=options)
     options = _check_options(network)
     with Netlink() as netlink:
         links = rtnetlink.links(netlink)
@@ -93,20 +98,21 @@ def define(wanted: Network, definitions: Definitions, pools: Sequence[SubnetPool
 def _check_options(network: Network) -> dict[str, str]:
     known = _OPTIONS[network.driver]
     options = dict(network.options)
-    for old, new in (("com.docker.network.driver.mtu", "mtu"), ("com.docker.network.bridge.name", "")):
-        if old in options and new:
-            options[new] = options.pop(old)
+    if "com.docker.network.driver.mtu" in options:
+        options["mtu"] = options.pop("com.docker.network.driver.mtu")
     for key, value in options.items():
         if key not in known:
             raise InvalidArgument(f"unsupported {network.driver} network option {key}")
         if key in _NUMBERS:
             if not value.isdigit():
-                raise InvalidArgument(f'strconv.Atoi: parsing "{value}": invalid syntax')
+                how = "ParseUint" if key == "metric" else "Atoi"
+                raise InvalidArgument(f'strconv.{how}: parsing "{value}": invalid syntax')
             if int(value) > _NUMBERS[key]:
                 name = "vlan ID" if key == "vlan" else key
                 raise InvalidArgument(f"{name} {value} must be between 0 and {_NUMBERS[key]}")
         elif key == "bclim" and not value.removeprefix("-").isdigit():
-            raise InvalidArgument(f'strconv.ParseInt: parsing "{value}": invalid syntax')
+            number = f'strconv.ParseInt: parsing "{value}": invalid syntax'
+            raise InvalidArgument(f'failed to parse "bclim" option: {number}')
         elif key == "mode" and value not in _MODES[network.driver]:
             raise InvalidArgument(f'unknown {network.driver} mode "{value}"')
         elif (key == "no_default_route" or (key == "isolate" and value != "strict")) and value not in _BOOLEANS:
@@ -155,7 +161,10 @@ def _used(definitions: Definitions, number: int) -> bool:
 def check_interface(name: str) -> None:
     """Raise ``InvalidArgument`` unless *name* can be an interface's."""
     if not name or len(name) > _LONGEST_INTERFACE or name in (".", "..") or not _NAME.issuperset(name):
-        raise InvalidArgument(f'invalid interface name "{name}": at most {_LONGEST_INTERFACE} letters, digits, "._-"')
+        raise InvalidArgument(
+            f"bridge name {name} invalid: names must match [a-zA-Z0-9][a-zA-Z0-9_.-]* and have at most "
+            f"{_LONGEST_INTERFACE} characters: invalid argument"
+        )
 
 
 def _child(network: Network, links: Collection[str], definitions: Definitions) -> Network:
@@ -212,9 +221,6 @@ def _with_subnets(network: Network, busy: Iterable[Cidr]) -> Network:
                     _check_inside(address, cidr, f"lease range {kind} ip")
         subnets.append(subnet.replace(subnet=str(cidr), gateway=gateway))
     v6 = network.ipv6_enabled or any(":" in subnet.subnet for subnet in subnets)
-    for route in network.routes:
-        parse_cidr(route.destination)
-        parse_address(route.gateway)
     return network.replace(subnets=subnets, ipv6_enabled=v6)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from wherry.errors import Corrupt, InvalidArgument, NoSuchNetwork
+from wherry.errors import Corrupt, InvalidArgument, NoSuchNetwork, WherryError
 from wherry.model import jsontext
 from wherry.model.ids import is_hex
 from wherry.model.network import Network, Subnet
@@ -44,7 +44,7 @@ def document(network: Network) -> dict[str, Any]:
         "options": {key: network.options[key] for key in sorted(network.options)},
         "ipam_options": dict(network.ipam_options) or {"driver": "host-local"},
     }
-    return {key: value for key, value in out.items() if value or isinstance(value, (bool, str))}
+    return {key: value for key, value in out.items() if value or isinstance(value, bool)}
 
 
 class Definitions:
@@ -79,6 +79,13 @@ class Definitions:
         if found:
             raise InvalidArgument(f"more than one result for network ID {text}: network already exists")
         raise NoSuchNetwork(f"unable to find network with name or ID {text}")
+
+    def driver_of(self, name: str) -> str:
+        """The driver of a network by its name, empty when there is none or it cannot be read."""
+        try:
+            return self._load(name).driver
+        except WherryError:
+            return ""
 
     def lock(self) -> FileLock:
         """The lock to hold while a definition is chosen and written: ``with definitions.lock().exclusive():``."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from wherry.errors import WherryError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -20,34 +22,40 @@ def hosts_text(
     names: Sequence[str],
     status: Mapping[str, NetworkStatus],
     network_mode: str,
-    internal_ip: str,
+    host: str,
 ) -> str:
     """The file: *additions* first, then the base file's lines, the host's names and the container's own.
 
     *additions* are ``--add-host`` words (``name[;name...]:ip``, where ip may be ``host-gateway``); *names* the
-    container's own; *internal_ip* the configured address for ``host.containers.internal`` (``none``: no entry).  A name
-    given explicitly is not added again.
+    container's own; *host* the address of ``host.containers.internal`` (empty or ``none``: no entry).  A name given
+    explicitly is not added again.  Raises ``WherryError`` when ``host-gateway`` is wanted and there is none.
     """
-    gateway = internal_ip if internal_ip not in ("", "none") else host_address(status, network_mode)
-    lines = list(parse_additions(additions, gateway))
+    address = "" if host == "none" else host
+    final = bool(status) or network_mode != "bridge"
+    lines = list(parse_additions(additions, "127.0.0.1" if network_mode == "host" else address, final))
     known = {name for _address, entry in lines for name in entry.split()}
     lines += _base_entries(base, known)
     have = {name for _address, entry in lines for name in entry.split()}
     lines += [(address, name) for address, name in LOCALHOST if name not in have]
-    if gateway and internal_ip != "none" and not set(HOST_NAMES) <= known:
-        lines.append((gateway, " ".join(name for name in HOST_NAMES if name not in known)))
+    if address and not set(HOST_NAMES) <= known:
+        lines.append((address, " ".join(name for name in HOST_NAMES if name not in known)))
     own = [name for name in dict.fromkeys(names) if name not in known]
     if own:
         lines += [(address, " ".join(own)) for address in own_addresses(status, network_mode)]
     return "".join(f"{address}\t{entry}\n" for address, entry in lines)
 
 
-def parse_additions(additions: Iterable[str], gateway: str) -> Iterable[tuple[str, str]]:
-    """(address, names) of each ``--add-host`` word."""
+def parse_additions(additions: Iterable[str], host: str, final: bool = True) -> Iterable[tuple[str, str]]:
+    """(address, names) of each ``--add-host`` word; with *final*, ``host-gateway`` must have an address."""
     for word in additions:
         names, _colon, address = word.partition(":")
         if address == "host-gateway":
-            address = gateway
+            address = host
+            if final and not host:
+                raise WherryError(
+                    f'failed to create new hosts file: unable to replace "host-gateway" of host entry "{word}": '
+                    "host containers internal IP address is empty"
+                )
         if address:
             yield address, names.replace(";", " ")
 
@@ -64,23 +72,34 @@ def _base_entries(base: str, known: set[str]) -> list[tuple[str, str]]:
 
 
 def own_addresses(status: Mapping[str, NetworkStatus], network_mode: str) -> list[str]:
-    """The container's addresses; loopback when it has none of its own."""
+    """The container's addresses; loopback without a network, nothing where it shares a namespace."""
     found = [
         address.ipnet.partition("/")[0]
         for block in status.values()
         for interface in block.interfaces.values()
         for address in interface.subnets
     ]
-    if found:
-        return found
-    return ["127.0.0.1"] if network_mode in ("none", "private", "host", "") else []
+    return found or (["127.0.0.1"] if network_mode == "none" else [])
 
 
-def host_address(status: Mapping[str, NetworkStatus], network_mode: str) -> str:
-    """How the container reaches the host: through its first gateway, or loopback when it shares the host's network."""
-    for block in status.values():
-        for interface in block.interfaces.values():
-            for address in interface.subnets:
-                if address.gateway:
-                    return address.gateway
-    return "127.0.0.1" if network_mode == "host" else ""
+def gateway(status: Mapping[str, NetworkStatus]) -> str:
+    """The first gateway, an IPv4 one if there is any; empty without."""
+    found = [
+        address.gateway
+        for block in status.values()
+        for interface in block.interfaces.values()
+        for address in interface.subnets if address.gateway
+    ]
+    return next((address for address in found if ":" not in address), found[0] if found else "")
+
+
+def local_address() -> str:
+    """An address of the host that is not loopback's: the first IPv4 one, else the first IPv6 one; empty without."""
+    from wherry.sys import rtnetlink
+    from wherry.sys.netlink import Netlink
+
+    with Netlink() as netlink:
+        found = [text.partition("/")[0] for text in rtnetlink.subnets(netlink)]
+    four = [address for address in found if ":" not in address and not address.startswith("127.")]
+    six = [address for address in found if ":" in address and address != "::1" and not address.startswith("fe80")]
+    return next(iter([*four, *six]), "")

@@ -27,22 +27,23 @@ def resolv_text(
 ) -> str:
     """The file. *config* is what the user asked for: (servers, search domains, options).
 
-    Servers: the user's, else those of the networks (with DNS), else the host's.  In a private network namespace the
-    host's loopback servers cannot be reached and are dropped; when none is left, public ones are used as Podman does.
+    Servers: the user's, else those of the networks (with DNS), else the host's; search domains likewise.  In a
+    private network namespace the host's loopback servers cannot be reached and are dropped; when none is left, public
+    ones are used as Podman does.
     *host_text* replaces reading the host's file (tests).
     """
     wanted_servers, wanted_search, wanted_options = config
     text = host_text if host_text is not None else read_host_file()
     servers, search, options = parse(text)
-    if network_servers:
-        servers = list(network_servers)
-    elif wanted_servers:
+    if wanted_servers:
         servers = list(wanted_servers)
+    elif network_servers:
+        servers = list(network_servers)
     elif private_namespace:
         servers = [address for address in servers if usable(address, has_ipv6)]
         if not servers:
             servers = list(FALLBACK_IPV4) + (list(FALLBACK_IPV6) if has_ipv6 else [])
-    search = [*network_search, *(wanted_search or search)]
+    search = list(wanted_search) or [*network_search, *search]
     if "." in wanted_search:
         search = []
     lines = []

@@ -73,13 +73,13 @@ def _read(path: str, reader: Callable[[str], str]) -> str:
     return text
 
 
-def labels(texts: Sequence[str]) -> dict[str, str]:
-    """The words of ``--label``; one without ``=`` has an empty value."""
+def labels(texts: Sequence[str], doing: str = "unable to process labels") -> dict[str, str]:
+    """The words of ``--label``; one without ``=`` has an empty value. *doing* begins the message of a bad one."""
     out: dict[str, str] = {}
     for text in texts:
         key, _, value = text.partition("=")
         if not key:
-            raise InvalidArgument(f"unable to process labels: invalid label format: {quote(text)}")
+            raise InvalidArgument(f"{doing}: invalid label format: {quote(text)}")
         out[key] = value
     return out
 

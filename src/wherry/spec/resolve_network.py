@@ -82,7 +82,7 @@ def ports(inputs: Inputs, mode: str) -> tuple[list[PortMapping], dict[str, list[
     asked = list(spec.ports or ())
     if asked and mode not in _WITH_PORTS:
         inputs.warnings.append(
-            f'Port mappings have been discarded because "{mode}" network namespace mode does not support them'
+            "Port mappings have been discarded as one of the Host, Container, Pod, and None network modes are in use"
         )
     if mode not in _WITH_PORTS:
         return [], exposed

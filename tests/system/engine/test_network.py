@@ -14,7 +14,7 @@ from tests.system.engine.conftest import IMAGE, open_runtime
 from wherry.engine.container import Container
 from wherry.engine.network import NetworkInUse
 from wherry.engine.runtime import Runtime
-from wherry.errors import AlreadyExists, NoSuchNetwork, RuntimeFailed, WherryError
+from wherry.errors import AlreadyExists, InvalidArgument, RuntimeFailed, WherryError
 from wherry.network.defining import NetworkExists
 
 pytestmark = pytest.mark.system
@@ -178,7 +178,7 @@ def test_connect_and_disconnect_a_running_container(rt: Runtime) -> None:
         back.disconnect("web")
         assert set(server.inspect()["NetworkSettings"]["Networks"]) == {"front"}
         assert "eth1" not in server.exec(["ls", "/sys/class/net"]).stdout
-        with pytest.raises(NoSuchNetwork, match="is not connected to network back"):
+        with pytest.raises(InvalidArgument, match="container web is not connected to network back"):
             back.disconnect("web")
 
 

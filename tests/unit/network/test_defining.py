@@ -76,7 +76,7 @@ def test_the_file_has_podmans_keys(definitions: Definitions, tmp_path: Path) -> 
      "parent interface nope does not exist"),
     ({"driver": "macvlan"}, "macvlan driver needs at least one subnet specified"),
     ({"ipam_options": {"driver": "foo"}}, 'unsupported ipam driver "foo"'),
-    ({"network_interface": "a-name-that-is-too-long"}, "invalid interface name"),
+    ({"network_interface": "a-name-that-is-too-long"}, "bridge name a-name-that-is-too-long invalid: names must match"),
 ])
 def test_refusals(definitions: Definitions, fields: dict[str, object], message: str) -> None:
     with pytest.raises(InvalidArgument, match=message):

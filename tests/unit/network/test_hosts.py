@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
+
+from wherry.errors import WherryError
 from wherry.model.network import NetAddress, NetInterface, NetworkStatus
-from wherry.network.hosts import hosts_text
+from wherry.network.hosts import gateway, hosts_text
 
 STATUS = {
     "podman": NetworkStatus(
@@ -15,7 +18,7 @@ STATUS = {
 def text(**changes: object) -> list[str]:
     options: dict[str, object] = {
         "base": "127.0.0.1 localhost\n", "additions": [], "names": ["abc", "web"], "status": STATUS,
-        "network_mode": "bridge", "internal_ip": "",
+        "network_mode": "bridge", "host": "10.88.0.1",
     }
     return hosts_text(**{**options, **changes}).splitlines()  # type: ignore[arg-type]
 
@@ -45,9 +48,27 @@ def test_additions_win() -> None:
 
 
 def test_host_address_can_be_configured_or_switched_off() -> None:
-    assert "3.3.3.3\thost.containers.internal host.docker.internal" in text(internal_ip="3.3.3.3")
-    assert not any("host.containers.internal" in line for line in text(internal_ip="none"))
+    assert "3.3.3.3\thost.containers.internal host.docker.internal" in text(host="3.3.3.3")
+    assert not any("host.containers.internal" in line for line in text(host="none"))
 
 
 def test_without_network() -> None:
     assert text(status={}, network_mode="none")[-1] == "127.0.0.1\tabc web"
+
+
+def test_the_hosts_own_network() -> None:
+    assert text(status={}, network_mode="host", host="") == ["127.0.0.1\tlocalhost"]
+    assert text(status={}, network_mode="host", host="", additions=["gw:host-gateway"])[0] == "127.0.0.1\tgw"
+
+
+def test_a_host_gateway_nobody_knows() -> None:
+    with pytest.raises(WherryError, match='unable to replace "host-gateway" of host entry "gw:host-gateway"'):
+        text(status={}, network_mode="none", host="", additions=["gw:host-gateway"])
+
+
+def test_an_ipv4_gateway_comes_first() -> None:
+    dual = NetworkStatus(interfaces={"eth0": NetInterface(subnets=[
+        NetAddress(ipnet="fd00::5/64", gateway="fd00::1"), NetAddress(ipnet="10.9.0.5/24", gateway="10.9.0.1"),
+    ])})
+    assert gateway({"n": dual}) == "10.9.0.1"
+    assert gateway({}) == ""

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
+from wherry.network import resolv
 from wherry.network.resolv import parse, resolv_text
 
 HOST = (
@@ -10,7 +15,7 @@ HOST = (
 )
 
 
-def text(host: str = HOST, **changes: object) -> str:
+def text(host: str | None = HOST, **changes: object) -> str:
     options: dict[str, object] = {
         "config": ([], [], []), "network_servers": [], "network_search": [], "private_namespace": True,
         "has_ipv6": False, "host_text": host,
@@ -39,11 +44,33 @@ def test_a_dot_switches_searching_off() -> None:
     assert "search" not in text(config=([], ["."], []))
 
 
-def test_the_networks_servers_come_before_all() -> None:
-    shown = text(config=(["1.1.1.1"], [], []), network_servers=["10.89.0.1"], network_search=["dns.podman"])
-    assert "nameserver 10.89.0.1\n" in shown
-    assert "1.1.1.1" not in shown
-    assert shown.startswith("search dns.podman a.example")
+def test_the_networks_servers_come_before_the_hosts() -> None:
+    shown = text(network_servers=["10.89.0.1"], network_search=["dns.podman"])
+    assert shown == "search dns.podman a.example b.example\nnameserver 10.89.0.1\noptions ndots:2\n"
+
+
+def test_what_was_asked_for_comes_before_the_networks() -> None:
+    shown = text(config=(["1.1.1.1"], ["x.example"], []), network_servers=["10.89.0.1"], network_search=["dns.podman"])
+    assert shown == "search x.example\nnameserver 1.1.1.1\noptions ndots:2\n"
+
+
+def test_the_servers_behind_the_stub_of_systemd_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stub, real = tmp_path / "stub", tmp_path / "real"
+    monkeypatch.setattr(resolv, "HOST_FILE", str(stub))
+    monkeypatch.setattr(resolv, "RESOLVED_FILE", str(real))
+    stub.write_text("nameserver 127.0.0.53\noptions edns0\n")
+    assert text(None) == "nameserver 8.8.8.8\nnameserver 8.8.4.4\noptions edns0\n"
+    real.write_text("nameserver 192.0.2.9\nsearch lan\n")
+    assert text(None) == "search lan\nnameserver 192.0.2.9\n"
+    stub.write_text("nameserver 127.0.0.53\nnameserver 192.0.2.7\n")
+    assert text(None) == "nameserver 192.0.2.7\n"
+
+
+def test_ipv6_servers_only_for_a_container_with_ipv6() -> None:
+    host = "nameserver 2001:db8::1\nnameserver 192.0.2.1\n"
+    assert text(host, has_ipv6=True) == host
+    assert text(host) == "nameserver 192.0.2.1\n"
+    assert text("", has_ipv6=True).count("nameserver") == 4
 
 
 def test_parse_ignores_comments_and_keeps_the_last_search() -> None:

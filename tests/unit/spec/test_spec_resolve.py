@@ -656,7 +656,7 @@ def test_ports():
     warnings = []
     assert make({"publish": ["80"], "network": ["host"]}, warnings=warnings).port_mappings == ()
     assert warnings == [
-        'Port mappings have been discarded because "host" network namespace mode does not support them'
+        "Port mappings have been discarded as one of the Host, Container, Pod, and None network modes are in use"
     ]
 
 
