@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from wherry.engine.runtime import Runtime
     from wherry.model.network import NetworkStatus
     from wherry.network.definitions import Definitions
+    from wherry.network.ports import PortUse
     from wherry.network.protocol import AttachRequest, Driver, Pending
     from wherry.network.usermode import UserMode
 
@@ -101,14 +102,11 @@ class Networking:
             status=held.state.network_status,
         )
 
-    def _ports_in_use(self) -> set[tuple[str, int]]:
-        """(protocol, port) of every published port of this engine's living containers."""
-        used: set[tuple[str, int]] = set()
-        for row in self._runtime.state.container_rows(all=False):
-            for mapping in row.ports:
-                for protocol in mapping.protocol.split(","):
-                    used.update((protocol, mapping.host_port + offset) for offset in range(mapping.range or 1))
-        return used
+    def _ports_in_use(self) -> PortUse:
+        """The published ports of this engine's living containers."""
+        from wherry.network.ports import PortUse
+
+        return PortUse(mapping for row in self._runtime.state.container_rows(all=False) for mapping in row.ports)
 
     def detach(self, held: LockedContainer) -> None:
         """Take the network of a stopped container away; safe when it never came up or is half there."""

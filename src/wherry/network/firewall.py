@@ -12,6 +12,7 @@ networks do not reach each other.
 from __future__ import annotations
 
 from wherry.network.addresses import parse_cidr
+from wherry.network.ports import is_local
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +52,8 @@ add chain inet wherry forward { type filter hook forward priority filter; policy
 _RULES: dict[str, tuple[str, ...]] = {
     "guard": ("iifname @bridges ip daddr 127.0.0.0/8 drop",),
     "prerouting": ("fib daddr type local jump published",),
-    "output": ("fib daddr type local jump published",),
+    # What is sent from ::1 elsewhere never comes back; without this rule it would be lost instead of refused.
+    "output": ("ip6 daddr ::1 return", "fib daddr type local jump published"),
     "published": (
         "dnat ip to ip daddr . meta l4proto . th dport map @addressed4",
         "dnat ip to meta l4proto . th dport map @ports4",
@@ -110,13 +112,8 @@ def network_elements(network: Network) -> list[tuple[str, str]]:
     return found
 
 
-def port_elements(request: AttachRequest, internal: Iterable[str] = ()) -> list[tuple[str, str, str]]:
-    """(map, key, data) of each published port of an attached container, whose addresses are in ``request.status``.
-
-    Traffic goes to the container's first address of each version on a network that is not one of *internal*.
-    """
-    if not request.port_mappings:
-        return []
+def targets(request: AttachRequest, internal: Iterable[str] = ()) -> dict[int, str]:
+    """Where published ports lead: IP version -> the container's first address on a network not one of *internal*."""
     first: dict[int, str] = {}
     closed = set(internal)
     for name, block in request.status.items():
@@ -126,9 +123,15 @@ def port_elements(request: AttachRequest, internal: Iterable[str] = ()) -> list[
             for address in interface.subnets:
                 plain = address.ipnet.partition("/")[0]
                 first.setdefault(6 if ":" in plain else 4, plain)
+    return first
+
+
+def port_elements(request: AttachRequest, internal: Iterable[str] = ()) -> list[tuple[str, str, str]]:
+    """(map, key, data) of each published port of an attached container, whose addresses are in ``request.status``."""
+    first = targets(request, internal)
     return [
         element
-        for mapping in request.port_mappings
+        for mapping in request.port_mappings if not is_local(mapping)
         for version in _versions(mapping.host_ip)
         if version in first
         for element in _elements(mapping, version, first[version])

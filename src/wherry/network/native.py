@@ -26,6 +26,7 @@ from wherry.network.leases import Leases
 from wherry.network.ledger import Ledger
 from wherry.network.links import DRIVERS, Wiring, is_managed_bridge, remove_bridge
 from wherry.network.names import DOMAIN, Entry, Names
+from wherry.network.ports import is_local
 from wherry.network.teardowns import Teardowns
 from wherry.sys import log, nftables
 from wherry.sys.files import make_dirs
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
     from wherry.config.settings import Settings
     from wherry.model.network import Network
+    from wherry.network.forwards import Forwards
     from wherry.network.protocol import AttachRequest
 
 NAME = "native"
@@ -69,6 +71,13 @@ class NativeDriver:
             self._names = Names(self._directory, program, self._settings.network.dns_bind_port)
         return self._names
 
+    @property
+    def forwards(self) -> Forwards:
+        """The processes of published ports that need one."""
+        from wherry.network.forwards import Forwards
+
+        return Forwards(self._directory)
+
     def backend_of(self, container: str) -> str:
         """Name of the driver that attached *container*, empty when none did."""
         return self._ledger.backend(container)
@@ -90,6 +99,7 @@ class NativeDriver:
                 attached = request.replace(status=status)
                 self._ledger.attach(NAME, attached)
                 self._tell_names(attached, networks)
+                self._forward(attached)
                 return PendingAttachment(self, attached, wanted, self._change_firewall(attached, networks, made))
             except BaseException:
                 self._undo(request, wanted, networks, status)
@@ -163,6 +173,7 @@ class NativeDriver:
             log.warning(f"undoing the network of container {request.container_id}: {error}")
         self._drop_names(request.container_id, networks)
         if request is wanted:
+            self._stop_forwarding(request)
             self._ledger.detach(request.container_id)
             return
         self._ledger.attach(NAME, request)
@@ -234,15 +245,31 @@ class NativeDriver:
         """Map elements of what the attached container publishes."""
         if not request.port_mappings:
             return []
-        internal = []
+        return firewall.port_elements(request, self._closed(request))
+
+    def _closed(self, request: AttachRequest) -> list[str]:
+        """The networks of the request on which nothing can be published."""
+        closed = []
         for name in request.status:
             try:
                 network = self.definitions.get(name)
             except NotFound:
                 continue
             if network.internal or network.driver != "bridge":
-                internal.append(name)
-        return firewall.port_elements(request, internal)
+                closed.append(name)
+        return closed
+
+    def _forward(self, attached: AttachRequest) -> None:
+        """Start, change or end the process of published ports that need one."""
+        if any(is_local(mapping) for mapping in attached.port_mappings):
+            from wherry.network.forwards import local_forwards
+
+            found = local_forwards(attached, firewall.targets(attached, self._closed(attached)))
+            self.forwards.follow(attached.container_id, found)
+
+    def _stop_forwarding(self, request: AttachRequest) -> None:
+        if any(is_local(mapping) for mapping in request.port_mappings):
+            self.forwards.stop(request.container_id)
 
     def _everything(self) -> str:
         """The script that makes all rules, for every network in use and every attached container."""
@@ -288,6 +315,7 @@ class NativeDriver:
 
     def _forget_outside(self, attached: AttachRequest) -> None:
         """Ports and names of a container."""
+        self._stop_forwarding(attached)
         ports = self.ports(attached)
         if ports and self._filters:
             self._teardowns.begin(attached.container_id, firewall.remove_ports(ports))
@@ -328,6 +356,7 @@ class NativeDriver:
 
     def _change_ports(self, before: Sequence[tuple[str, str, str]], request: AttachRequest) -> None:
         """Let published ports lead where ``request.status`` says."""
+        self._forward(request)
         after = self.ports(request)
         if not self._filters or sorted(before) == sorted(after):
             return
@@ -341,6 +370,7 @@ class NativeDriver:
         attached = self._ledger.attachment(request.container_id) or request
         if self._filters:
             self._restore(attached)
+        self._forward(attached)
         self._tell_names(attached, {name: self._network(name) for name in attached.status})
         return attached.status
 
@@ -361,7 +391,7 @@ class NativeDriver:
                 f"network {name} has names of container {container[:12]}, which does not run"
                 for container in containers if container not in alive
             ]
-        return found
+        return found + self.forwards.problems(alive)
 
     def repair(self, alive: Collection[str]) -> None:
         """Detach what is gone, finish deletions, restore rules, and remove bridges nobody is attached to."""
@@ -376,7 +406,11 @@ class NativeDriver:
                     if container not in alive:
                         self._drop_names(container, [name])
             self._teardowns.settle()
+            for container in self.forwards.stale(alive):
+                self.forwards.stop(container)
             left = self._ledger.attachments(NAME)
+            for request in left:
+                self._forward(request)
             if left and self._filters and not self.rules_present():
                 self._restore(left[0])
             used = self.leases.networks_in_use()

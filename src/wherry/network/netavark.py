@@ -28,6 +28,7 @@ from wherry.network.definitions import document as definition
 from wherry.network.leases import Leases
 from wherry.network.ledger import Ledger
 from wherry.network.links import wait_for_ports
+from wherry.network.ports import is_local
 from wherry.network.protocol import AttachRequest
 from wherry.sys import log
 from wherry.sys.files import atomic_write, make_dirs, read_bytes
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 
     from wherry.config.settings import Settings
     from wherry.model.network import Network, NetworkOptions
+    from wherry.network.forwards import Forwards
 
 #: Arguments: lock file, request file, namespace mount, then the netavark command. Removes file and mount at the end.
 _TEARDOWN = (
@@ -125,7 +127,7 @@ class NetavarkDriver:
                     "range": mapping.range or 1,
                     "protocol": mapping.protocol,
                 }
-                for mapping in request.port_mappings
+                for mapping in request.port_mappings if not is_local(mapping)
             ]
         if request.dns_servers:
             document["dns_servers"] = list(request.dns_servers)
@@ -164,8 +166,30 @@ class NetavarkDriver:
         return fd
 
     def succeeded(self, request: AttachRequest, status: Mapping[str, NetworkStatus]) -> None:
-        """Remember what attaching gave."""
-        self._ledger.attach(NAME, request.replace(status=status))
+        """Remember what attaching gave, and forward what only a process can; undone when that fails."""
+        attached = request.replace(status=status)
+        self._ledger.attach(NAME, attached)
+        try:
+            self._forward(attached)
+        except BaseException:
+            self.detach(attached)
+            raise
+
+    @property
+    def forwards(self) -> Forwards:
+        """The processes of published ports that need one."""
+        from wherry.network.forwards import Forwards
+
+        return Forwards(self._directory)
+
+    def _forward(self, attached: AttachRequest) -> None:
+        """Start, change or end the process of published ports that need one."""
+        if any(is_local(mapping) for mapping in attached.port_mappings):
+            from wherry.network.firewall import targets
+            from wherry.network.forwards import local_forwards
+
+            closed = [name for name in attached.status if self.definitions.get(name).internal]
+            self.forwards.follow(attached.container_id, local_forwards(attached, targets(attached, closed)))
 
     def failed(self, request: AttachRequest) -> None:
         """Return the leases of an attachment that failed; what there is to take down stays known."""
@@ -183,6 +207,8 @@ class NetavarkDriver:
                 self._teardown(request, record)
             else:
                 os.unlink(record)       # a reboot, or it was taken down by a process that was killed then
+        if any(is_local(mapping) for mapping in request.port_mappings):
+            self.forwards.stop(request.container_id)
         self._ledger.detach(request.container_id)
 
     def _teardown(self, request: AttachRequest, record: str) -> None:
@@ -264,6 +290,7 @@ class NetavarkDriver:
         document = self._document(named, {name: networks[name] for name in attached.networks}, addresses)
         make_dirs(self._attached)
         atomic_write(self._record(attached.container_id), jsontext.dumps(document).encode(), sync=False)
+        self._forward(attached)
 
     def disconnect(self, request: AttachRequest, network: str) -> dict[str, NetworkStatus]:
         """Leave *network*; returns the status that is left."""
@@ -330,12 +357,16 @@ class NetavarkDriver:
                     found.append(f"the network of container {name[:12]} was not taken down")
         except FileNotFoundError:
             pass
-        return found
+        return found + self.forwards.problems(alive)
 
     def repair(self, alive: Collection[str]) -> None:
         """End stale leases, finish teardowns, and remove bridges and rules of networks nobody is attached to."""
         for holder in self.leases.holders() - set(alive):
             self._ledger.detach(holder)
+        for container in self.forwards.stale(alive):
+            self.forwards.stop(container)
+        for request in self._ledger.attachments(NAME):
+            self._forward(request)
         self.settle()
         used = self.leases.networks_in_use()
         for network in self.definitions.list():

@@ -6,6 +6,8 @@ Run it as root in a network namespace of its own.  Derive a test class and give 
 
 from __future__ import annotations
 
+import socket
+import threading
 import time
 
 from wherry.errors import WherryError
@@ -36,6 +38,19 @@ def gone(place: Box, server: str, name: str, address: str) -> bool:
     What it does not know it asks the host's name servers, which nobody answers for in a test.
     """
     return address not in (place.resolve(server, name) or ())
+
+
+def exchange(client: socket.socket, data: bytes) -> bytes:
+    """Send *data*, end that direction, and read what comes back."""
+    def send() -> None:
+        client.sendall(data)
+        client.shutdown(socket.SHUT_WR)
+
+    sender = threading.Thread(target=send, daemon=True)
+    sender.start()
+    found = b"".join(iter(lambda: client.recv(65536), b""))
+    sender.join(5)
+    return found
 
 
 class Traffic:
@@ -81,6 +96,51 @@ class Traffic:
         with box.listen(80):
             assert world.host.ask("127.0.0.1", 8080)
             assert not world.outside.reaches(HOST4, 8080)
+
+    def test_published_on_ipv6_loopback(self, world: World) -> None:
+        """By a process of the container's own, which comes and goes with it, whatever versions the container has."""
+        world.network("a", A, A6)
+        world.network("b", B)
+        both = [PortMapping(host_ip="::1", host_port=8080, container_port=80)]
+        dual = world.box("a", ports=[*both, *(mapping.replace(protocol="udp") for mapping in both)])
+        four = world.box("b", ports=[PortMapping(host_ip="::1", host_port=8090, container_port=80, range=2)])
+        with dual.listen(80, address="::"), dual.listen(80, address="::", udp=True), four.listen(81):
+            assert world.host.ask("::1", 8080)
+            assert world.host.ask("::1", 8080, udp=True)
+            assert world.host.ask("::1", 8091) == "10.70.2.1"
+            assert not world.outside.reaches(HOST6, 8080)
+            assert world.driver.check({dual.id, four.id}) == []
+            dual.detach()
+            assert not world.host.reaches("::1", 8080)
+            assert world.host.ask("::1", 8091)
+
+    def test_published_on_an_ipv6_address(self, world: World) -> None:
+        world.network("a", A, A6)
+        box = world.box("a", ports=[PortMapping(host_ip=HOST6, host_port=8080, container_port=80)])
+        with box.listen(80, address="::"):
+            assert world.outside.ask(HOST6, 8080) == OUTSIDE6
+            assert not world.outside.reaches(HOST4, 8080)
+
+    def test_what_is_sent_through_ipv6_loopback_arrives_whole(self, world: World) -> None:
+        world.network("a", A)
+        box = world.box("a", ports=[PortMapping(host_ip="::1", host_port=8080, container_port=80)])
+        sent = bytes(range(256)) * 20_000
+        with box.echo(80), world.host.socket(socket.AF_INET6, socket.SOCK_STREAM) as client:
+            client.settimeout(10)
+            client.connect(("::1", 8080))
+            assert exchange(client, sent) == sent
+
+    def test_a_port_on_ipv6_loopback_that_is_taken(self, world: World) -> None:
+        world.network("a", A)
+        before = world.driver.leases.holders()
+        with world.host.listen(8080, address="::1"):
+            try:
+                world.box("a", ports=[PortMapping(host_ip="::1", host_port=8080, container_port=80)])
+            except WherryError as error:
+                assert "listen tcp6 [::1]:8080: bind: address already in use" in str(error)
+            else:
+                raise AssertionError("a port was published that is taken")
+        assert world.driver.leases.holders() == before
 
     def test_published_ranges_and_protocols(self, world: World) -> None:
         world.network("a", A)

@@ -50,6 +50,14 @@ class Place:
         server.bind((address, port))
         return Server(server, udp)
 
+    def echo(self, port: int, *, address: str = "") -> Server:
+        """A server that sends each client back what it sends, until both have ended."""
+        family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        server = self.socket(family, socket.SOCK_STREAM)
+        server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        server.bind((address, port))
+        return Server(server, udp=False, echo=True)
+
     def ask(self, address: str, port: int, *, udp: bool = False, timeout: float = TIMEOUT) -> str:
         """What the server at the address says: from where it saw us come. Raises :class:`OSError`."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
@@ -93,10 +101,11 @@ class Place:
 
 
 class Server:
-    """Answers each client with the client's address until it is closed."""
+    """Answers each client with the client's address, or with *echo* with what it sends, until it is closed."""
 
-    def __init__(self, listener: socket.socket, udp: bool) -> None:
+    def __init__(self, listener: socket.socket, udp: bool, *, echo: bool = False) -> None:
         self._listener = listener
+        self._echo = echo
         if not udp:
             listener.listen(16)
         self._thread = threading.Thread(target=self._datagrams if udp else self._streams, daemon=True)
@@ -108,6 +117,9 @@ class Server:
                 connection, peer = self._listener.accept()
             except OSError:
                 return
+            if self._echo:
+                threading.Thread(target=_echo, args=(connection,), daemon=True).start()
+                continue
             with connection:
                 connection.sendall(str(peer[0]).encode())
 
@@ -131,6 +143,15 @@ class Server:
             pass
         self._listener.close()
         self._thread.join(5)
+
+
+def _echo(connection: socket.socket) -> None:
+    with connection:
+        try:
+            while data := connection.recv(65536):
+                connection.sendall(data)
+        except OSError:
+            pass        # the client went away
 
 
 class Box(Place):
