@@ -41,14 +41,21 @@ def chosen(settings: Settings) -> str:
 
 
 def named(backend: str, settings: Settings, run_dir: str) -> Driver:
-    """The driver called *backend* (``native`` or ``netavark``)."""
+    """The driver called *backend* (``native`` or ``netavark``); a rootless engine's works in a shared namespace."""
+    driver: Driver
     if backend == "native":
         from wherry.network.native import NativeDriver
 
-        return NativeDriver(settings, run_dir)
-    from wherry.network.netavark import NetavarkDriver
+        driver = NativeDriver(settings, run_dir)
+    else:
+        from wherry.network.netavark import NetavarkDriver
 
-    return NetavarkDriver(settings, run_dir)
+        driver = NetavarkDriver(settings, run_dir)
+    if not settings.rootless:
+        return driver
+    from wherry.network.rootless import RootlessDriver
+
+    return RootlessDriver(driver, settings, run_dir)
 
 
 def obstacle(settings: Settings) -> str:

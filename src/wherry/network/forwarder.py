@@ -1,8 +1,8 @@
 """The program that passes connections of published ports on, where the kernel cannot: ``python -IS forwarder.py MARK``.
 
-It inherits bound (tcp: listening) sockets and is told what to do with each: ``FD,PROTOCOL,ADDRESS,PORT`` per argument, the place every
-connection (tcp) or client (udp) of that socket is connected to.  MARK is only there to find the process by.  It ends
-when it is killed.  Bytes of streams never enter the process: they are spliced through pipes (splice(2)).
+It inherits bound (tcp: listening) sockets and is told what to do with each: ``FD,PROTOCOL,ADDRESS,PORT`` per argument,
+the place every connection (tcp) or client (udp) of that socket is connected to.  MARK is only there to find the process
+by.  It ends when it is killed.  Bytes of streams never enter the process: they are spliced through pipes (splice(2)).
 """
 
 from __future__ import annotations

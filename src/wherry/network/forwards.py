@@ -19,7 +19,8 @@ from wherry.errors import RuntimeFailed
 from wherry.network.child import ENVIRONMENT
 from wherry.network.ports import KINDS, is_local, listening
 from wherry.sys.files import atomic_write, make_dirs, try_read_text
-from wherry.sys.processes import SIGKILL, arguments, spawn, start_time, wait_gone
+from wherry.sys.namespaces import call_in_netns
+from wherry.sys.processes import SIGKILL, is_alive, spawn, start_time, wait_gone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -92,8 +93,11 @@ class Forwards:
     def __init__(self, run_dir: str) -> None:
         self._directory = run_dir + "/forward"
 
-    def follow(self, container: str, forwards: Iterable[Forward]) -> None:
-        """Let the container's process forward this and nothing else. Raises ``RuntimeFailed``; nothing runs then."""
+    def follow(self, container: str, forwards: Iterable[Forward], namespace: str = "") -> None:
+        """Let the container's process forward this and nothing else. Raises ``RuntimeFailed``; nothing runs then.
+
+        Sockets listen in our network namespace and are connected in *namespace* (a path; by default ours as well).
+        """
         wanted = list(forwards)
         text = "".join(f"{forward.text()}\n" for forward in wanted)
         pid, have = self._known(container)
@@ -101,7 +105,7 @@ class Forwards:
             return
         self.stop(container)
         if wanted:
-            self._start(container, wanted, text)
+            self._start(container, wanted, text, namespace)
 
     def _file(self, container: str) -> str:
         return f"{self._directory}/{container}"
@@ -109,10 +113,13 @@ class Forwards:
     def _known(self, container: str) -> tuple[int, str]:
         """Pid of the container's process (0 when it does not run) and what it forwards."""
         head, _newline, rest = (try_read_text(self._file(container)) or "").partition("\n")
-        pid = int(head) if head.isdigit() else 0
-        return (pid if pid and self._file(container) in arguments(pid) else 0), rest
+        words = head.split()
+        if len(words) != 2 or not head.replace(" ", "").isdigit():
+            return 0, rest
+        pid, start = int(words[0]), int(words[1])
+        return (pid if is_alive(pid, start) else 0), rest
 
-    def _start(self, container: str, forwards: Iterable[Forward], text: str) -> None:
+    def _start(self, container: str, forwards: Iterable[Forward], text: str, namespace: str) -> None:
         make_dirs(self._directory)
         bound: list[Socket] = []
         try:
@@ -123,14 +130,18 @@ class Forwards:
             with open(os.devnull, "r+b") as null:
                 fds = dict.fromkeys((0, 1, 2), null.fileno())
                 fds |= {number: each.fileno() for number, each in enumerate(bound, _FIRST_FD)}
-                pid = spawn(words, env=ENVIRONMENT, fds=fds, new_session=True)
+
+                def start() -> int:
+                    return spawn(words, env=ENVIRONMENT, fds=fds, new_session=True)
+
+                pid = call_in_netns(namespace, start) if namespace else start()
         except OSError as error:
             raise RuntimeFailed(f"forwarding published ports: {(error.strerror or str(error)).lower()}") from None
         finally:
             for each in bound:
                 each.close()
         try:
-            atomic_write(self._file(container), f"{pid}\n{text}".encode(), sync=False)
+            atomic_write(self._file(container), f"{pid} {start_time(pid)}\n{text}".encode(), sync=False)
         except BaseException:
             os.kill(pid, SIGKILL)
             raise

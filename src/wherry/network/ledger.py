@@ -48,7 +48,9 @@ class Ledger:
         """The connection, the tables made and free of an earlier boot's rows."""
         if self._connection is None:
             make_dirs(os.path.dirname(self._path))
-            connection: Connection = connect(self._path, timeout=BUSY_TIMEOUT, isolation_level=None)
+            connection: Connection = connect(
+                self._path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+            )
             # A reboot ends everything in here, so nothing has to reach the disk.
             connection.execute("PRAGMA synchronous=OFF")
             if not _of_this_boot(connection):

@@ -266,7 +266,7 @@ def random_mac() -> str:
 
 def default_interface() -> str:
     """The interface of the host's IPv4 default route. Raises ``WherryError``."""
-    for line in (try_read_text("/proc/net/route") or "").splitlines()[1:]:
+    for line in (try_read_text("/proc/thread-self/net/route") or "").splitlines()[1:]:
         words = line.split()
         if words[1] == "00000000" and words[7] == "00000000":
             return words[0]

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import _signal
 import os
+import time
 
 from wherry.errors import InvalidArgument, Unavailable, WherryError
 from wherry.model import jsontext
 from wherry.model.network import NetAddress, NetInterface, NetworkStatus
 from wherry.network.child import ENVIRONMENT
 from wherry.sys.files import atomic_write, make_dirs, try_read_text
-from wherry.sys.processes import run, spawn, start_time, wait_gone
+from wherry.sys.processes import is_alive, run, spawn, start_time, wait_gone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,14 +30,27 @@ MODES = ("pasta", "slirp4netns")
 TAP = "tap0"
 MTU = 65520
 CIDR = "10.0.2.0/24"
+#: Where pasta takes questions for the host's name server, and how containers reach the host itself (Podman's choice).
+DNS_FORWARD = "169.254.1.1"
+MAP_GUEST = "169.254.1.2"
+#: Takes the place of a container's id for the process that connects the namespace of rootless bridges.
+SHARED = "rootless"
+_BUSY_TUN = "Failed to open tun socket in namespace"
+_DYING_TIMEOUT = 2.0
+_OLD_PASTA = "unrecognized option '--map-guest-addr'"
 _TRUE = ("true", "1", "t", "T", "TRUE", "True")
 _TERMINATE: int = _signal.SIGTERM
 _START_TIMEOUT = 15.0
 _READY_FD = 3
 
 
-def pasta_arguments(namespace: str, options: Sequence[str], ports: Iterable[PortMapping], pid_file: str) -> list[str]:
-    """The words after ``pasta``; what *options* do not say has Podman's defaults (nothing forwarded but *ports*)."""
+def pasta_arguments(
+    namespace: str, options: Sequence[str], ports: Iterable[PortMapping], pid_file: str, *, guest: bool = True
+) -> list[str]:
+    """The words after ``pasta``; what *options* do not say has Podman's defaults (nothing forwarded but *ports*).
+
+    *guest* says that this pasta knows ``--map-guest-addr``.
+    """
     words = ["--config-net", "--pid", pid_file]
     kinds = {"tcp": "-t", "udp": "-u"}
     given = set(options)
@@ -54,6 +68,10 @@ def pasta_arguments(namespace: str, options: Sequence[str], ports: Iterable[Port
         words.remove("--map-gw")
     elif "--no-map-gw" not in words:
         words.append("--no-map-gw")
+    if "--dns-forward" not in given:
+        words += ["--dns-forward", DNS_FORWARD]
+    if guest and "--map-guest-addr" not in given:
+        words += ["--map-guest-addr", MAP_GUEST]
     return [*words, "--quiet", "--netns", namespace]
 
 
@@ -108,6 +126,18 @@ def slirp_status(options: Sequence[str]) -> dict[str, NetworkStatus]:
     return {"slirp4netns": NetworkStatus(interfaces={TAP: NetInterface(subnets=[address])}, dns_server_ips=[server])}
 
 
+def pasta_status(namespace: str, words: Sequence[str]) -> dict[str, NetworkStatus]:
+    """What pasta, started with *words*, gave the namespace: the addresses of its interface, and a name server."""
+    from wherry.sys import rtnetlink
+
+    with rtnetlink.open_in(namespace) as inside:
+        found = [text for text in rtnetlink.subnets(inside) if not text.startswith(("127.", "::1/", "fe80"))]
+        names = [link.name for link in rtnetlink.links(inside) if link.name != "lo"]
+    interface = NetInterface(subnets=[NetAddress(ipnet=text) for text in found])
+    server = words[words.index("--dns-forward") + 1]
+    return {"pasta": NetworkStatus(interfaces=dict.fromkeys(names[:1], interface), dns_server_ips=[server])}
+
+
 class UserMode:
     """The user-mode networks of one engine."""
 
@@ -138,11 +168,33 @@ class UserMode:
         every = [*self._settings.network.pasta_options, *options]
         if self._settings.uid == 0 and "--runas" not in every:
             every += ["--runas", "0"]       # it would become nobody, who may not open the namespace
-        words = pasta_arguments(request.net_ns, every, request.port_mappings, self._file(request.container_id))
-        done = run([program, *words], env=ENVIRONMENT, timeout=_START_TIMEOUT)
+        namespace, ports = request.net_ns, request.port_mappings
+        for guest in (True, False):
+            words = pasta_arguments(namespace, every, ports, self._file(request.container_id), guest=guest)
+            done = run([program, *words], env=ENVIRONMENT, timeout=_START_TIMEOUT)
+            if not done.returncode or _OLD_PASTA not in done.stderr.decode(errors="replace"):
+                break
         if done.returncode:
             raise WherryError(f"pasta failed with exit code {done.returncode}:\n{_said(done.stderr)}")
-        return {}
+        return pasta_status(namespace, words)
+
+    def connect_shared(self, namespace: str) -> None:
+        """Connect the namespace of rootless bridges. Raises ``Unavailable``, ``WherryError``."""
+        from wherry.network.protocol import AttachRequest
+
+        make_dirs(self._directory)
+        self.stop(SHARED)
+        request = AttachRequest(container_id=SHARED, net_ns=namespace)
+        deadline = time.monotonic() + _DYING_TIMEOUT
+        while True:
+            try:
+                self._pasta(request, [])
+                return
+            except WherryError as error:
+                # The interface of one that was killed takes a moment to go.
+                if _BUSY_TUN not in str(error) or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.02)
 
     def _slirp(self, request: AttachRequest, options: Sequence[str]) -> dict[str, NetworkStatus]:
         program = self._program("slirp4netns")
@@ -176,19 +228,29 @@ class UserMode:
     def _file(self, container: str) -> str:
         return f"{self._directory}/{container}.pid"
 
+    def alive(self, container: str) -> bool:
+        """Does the container's process run?"""
+        return self._pid(container) > 0
+
+    def _pid(self, container: str) -> int:
+        """Pid of the container's process, 0 when there is none."""
+        text = (try_read_text(self._file(container)) or "").split()
+        if not text or not text[0].isdigit():
+            return 0
+        pid = int(text[0])
+        line = try_read_text(f"/proc/{pid}/cmdline") or ""
+        return pid if any(mode in line for mode in MODES) and is_alive(pid) else 0
+
     def stop(self, container: str) -> None:
         """End the container's process, if there is one."""
-        text = (try_read_text(self._file(container)) or "").split()
-        if text and text[0].isdigit():
-            pid = int(text[0])
-            line = try_read_text(f"/proc/{pid}/cmdline") or ""
-            if any(mode in line for mode in MODES):
-                try:
-                    os.kill(pid, _TERMINATE)
-                    wait_gone(pid, timeout=5)
-                    os.waitpid(pid, os.WNOHANG)
-                except (ProcessLookupError, ChildProcessError):
-                    pass
+        pid = self._pid(container)
+        if pid:
+            try:
+                os.kill(pid, _TERMINATE)
+                wait_gone(pid, timeout=5)
+                os.waitpid(pid, os.WNOHANG)
+            except (ProcessLookupError, ChildProcessError):
+                pass
         for path in (self._file(container), f"{self._directory}/{container[:12]}.sock"):
             try:
                 os.unlink(path)

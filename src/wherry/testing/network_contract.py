@@ -6,6 +6,7 @@ Run it as root in a network namespace of its own.  Derive a test class and give 
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -18,6 +19,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from wherry.sys.rtnetlink import Link
     from wherry.testing.network_world import Box, World
 
 A, B = "10.70.1.0/24", "10.70.2.0/24"
@@ -30,6 +32,22 @@ def eventually(test: Callable[[], bool], timeout: float = 15.0) -> None:
     while not test():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.02)
+
+
+def expect_clean(world: World, alive: set[str]) -> None:
+    """Fail unless the driver finds nothing wrong."""
+    found = world.driver.check(alive)
+    assert found == [], found
+
+
+def links(world: World) -> dict[str, Link]:
+    """Interfaces where bridges are; a namespace made for them goes when there is nothing left in it."""
+    return world.inner.links() if os.path.exists(world.inner.path or "/") else {}
+
+
+def veths(world: World) -> set[str]:
+    """The host's ends of containers' interfaces."""
+    return {link.name for link in links(world).values() if link.kind == "veth"} - {"outveth"}
 
 
 def gone(place: Box, server: str, name: str, address: str) -> bool:
@@ -59,10 +77,10 @@ class Traffic:
     def test_containers_reach_each_other_and_the_host(self, world: World) -> None:
         world.network("a", A)
         one, two = world.box("a"), world.box("a")
-        with one.listen(80), world.host.listen(8081):
+        with one.listen(80), world.inner.listen(8081):
             assert two.ask(one.address("a"), 80) == two.address("a")
             assert one.ask("10.70.1.1", 8081) == one.address("a")
-            assert world.host.ask(one.address("a"), 80) == "10.70.1.1"
+            assert world.inner.ask(one.address("a"), 80) == "10.70.1.1"
 
     def test_traffic_to_elsewhere_leaves_with_the_hosts_address(self, world: World) -> None:
         world.network("a", A)
@@ -75,10 +93,11 @@ class Traffic:
         box = world.box("a", ports=[PortMapping(host_port=8080, container_port=80)])
         other = world.box("a")
         with box.listen(80):
-            assert world.outside.ask(HOST4, 8080) == OUTSIDE4, "the source address is kept"
+            assert world.came_from(world.outside.ask(HOST4, 8080), OUTSIDE4), "the source address is kept"
             assert world.host.ask("127.0.0.1", 8080)
             assert world.host.ask(HOST4, 8080)
-            assert other.ask("10.70.1.1", 8080)
+            if world.routed:
+                assert other.ask("10.70.1.1", 8080)
         box.detach()
         world.driver.settle()
         assert not world.outside.reaches(HOST4, 8080)
@@ -88,7 +107,9 @@ class Traffic:
         world.network("b", B)
         box, other = world.box("a", ports=[PortMapping(host_port=8080, container_port=80)]), world.box("b")
         with box.listen(80):
-            assert other.ask(HOST4, 8080)
+            if world.routed:
+                assert other.ask(HOST4, 8080)
+            assert world.host.ask("127.0.0.1", 8080)
 
     def test_published_on_one_address_only(self, world: World) -> None:
         world.network("a", A)
@@ -109,7 +130,7 @@ class Traffic:
             assert world.host.ask("::1", 8080, udp=True)
             assert world.host.ask("::1", 8091) == "10.70.2.1"
             assert not world.outside.reaches(HOST6, 8080)
-            assert world.driver.check({dual.id, four.id}) == []
+            expect_clean(world, {dual.id, four.id})
             dual.detach()
             assert not world.host.reaches("::1", 8080)
             assert world.host.ask("::1", 8091)
@@ -118,7 +139,7 @@ class Traffic:
         world.network("a", A, A6)
         box = world.box("a", ports=[PortMapping(host_ip=HOST6, host_port=8080, container_port=80)])
         with box.listen(80, address="::"):
-            assert world.outside.ask(HOST6, 8080) == OUTSIDE6
+            assert world.came_from(world.outside.ask(HOST6, 8080), OUTSIDE6)
             assert not world.outside.reaches(HOST4, 8080)
 
     def test_what_is_sent_through_ipv6_loopback_arrives_whole(self, world: World) -> None:
@@ -150,15 +171,15 @@ class Traffic:
         ]
         box = world.box("a", ports=ports)
         with box.listen(7002), box.listen(7000, udp=True):
-            assert world.outside.ask(HOST4, 9002) == OUTSIDE4
-            assert world.outside.ask(HOST4, 9000, udp=True) == OUTSIDE4
+            assert world.came_from(world.outside.ask(HOST4, 9002), OUTSIDE4)
+            assert world.came_from(world.outside.ask(HOST4, 9000, udp=True), OUTSIDE4)
 
     def test_the_same_port_again_at_once(self, world: World) -> None:
         world.network("a", A)
         for _round in range(3):
             box = world.box("a", ports=[PortMapping(host_port=8080, container_port=80)])
             with box.listen(80):
-                assert world.outside.ask(HOST4, 8080) == OUTSIDE4
+                assert world.came_from(world.outside.ask(HOST4, 8080), OUTSIDE4)
             box.detach()
 
     def test_both_versions(self, world: World) -> None:
@@ -168,7 +189,7 @@ class Traffic:
         with one.listen(80, address="::"), world.outside.listen(81, address="::"):
             four, six = one.addresses("a")
             assert two.ask(six, 80) == two.addresses("a")[1]
-            assert world.outside.ask(HOST6, 8080) == OUTSIDE6
+            assert world.came_from(world.outside.ask(HOST6, 8080), OUTSIDE6)
             assert two.ask(OUTSIDE6, 81) == HOST6
             assert four.startswith("10.70.1.")
 
@@ -293,24 +314,25 @@ class Changes:
                 assert two.ask(one.address("a"), 80)
 
     def test_reload_brings_rules_back(self, world: World) -> None:
-        from wherry.sys.processes import run
-
         world.network("a", A)
         box = world.box("a", ports=[PortMapping(host_port=8080, container_port=80)])
-        with box.listen(80):
-            run(["nft", "flush", "ruleset"])
-            assert not world.outside.reaches(HOST4, 8080)
+        with box.listen(80), world.outside.listen(81):
+            world.flush()
+            if world.routed:
+                assert not box.reaches(OUTSIDE4, 81)
+                assert not world.outside.reaches(HOST4, 8080)
             box.reload()
-            assert world.outside.ask(HOST4, 8080) == OUTSIDE4
-        assert world.driver.check({box.id}) == []
+            assert world.came_from(world.outside.ask(HOST4, 8080), OUTSIDE4)
+            assert box.ask(OUTSIDE4, 81) == HOST4
+        expect_clean(world, {box.id})
 
     def test_check_and_repair(self, world: World) -> None:
         world.network("a", A)
         box = world.box("a", ports=[PortMapping(host_port=8080, container_port=80)])
-        assert world.driver.check({box.id}) == []
+        expect_clean(world, {box.id})
         assert any(box.id[:12] in text for text in world.driver.check(set()))
         world.driver.repair(set())
-        assert world.driver.check(set()) == []
+        expect_clean(world, set())
         assert world.driver.leases.holders() == set()
 
     def test_detach_is_idempotent(self, world: World) -> None:
@@ -324,9 +346,9 @@ class Changes:
         network = world.network("a", A)
         world.box("a").detach()
         world.driver.settle()
-        eventually(lambda: [link.name for link in world.host.links().values() if link.kind == "veth"] == ["outveth"])
+        eventually(lambda: veths(world) == set())
         world.driver.forget_network(network)
-        assert "br-a" not in world.host.links()
+        assert "br-a" not in links(world)
 
 
 class NetworkContract(Traffic, Options, Changes):

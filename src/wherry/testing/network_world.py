@@ -14,6 +14,7 @@ from wherry.sys import rtnetlink
 from wherry.sys.mounts import detach
 from wherry.sys.namespaces import call_in_netns, create_netns, remove_netns
 from wherry.sys.netlink import Netlink
+from wherry.sys.processes import run
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -203,6 +204,9 @@ class World:
         self._boxes: list[Box] = []
         self._networks: list[Network] = []
         self.host = Place()
+        #: Where bridges and rules are, and whether packets are routed between there and the host unchanged.
+        self.inner = self.host
+        self.routed = True
         self._outside = f"{directory}/outside"
         create_netns(self._outside)
         self.outside = Place(self._outside)
@@ -235,6 +239,16 @@ class World:
                     rtnetlink.address(link.index, f"{OUTSIDE6}/64"),
                 ]
             )
+        with Netlink() as here:
+            here.change([rtnetlink.route(uplink.index, OUTSIDE4), rtnetlink.route(uplink.index, OUTSIDE6)])
+
+    def came_from(self, seen: str, address: str) -> bool:
+        """Did what a published port let in arrive with the client's address? Where ports are forwarded it cannot."""
+        return seen == address if self.routed else bool(seen)
+
+    def flush(self) -> None:
+        """What a firewall's reload may do: remove all rules."""
+        self.inner.call(lambda: run(["nft", "flush", "ruleset"]))
 
     def network(self, name: str, *subnets: str, **fields: object) -> Network:
         """Define a network; the first address of each subnet is its gateway."""

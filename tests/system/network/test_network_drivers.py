@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
 
 import pytest
-from tests.helpers.leaks import mounts_below
+from tests.helpers.leaks import mounts_below, processes_of
 
 from wherry.config.load import load
 from wherry.config.options import GlobalOptions
@@ -15,11 +17,12 @@ from wherry.errors import Unsupported
 from wherry.model.network import NetworkOptions, PortMapping
 from wherry.network.choose import named
 from wherry.network.protocol import AttachRequest
+from wherry.network.rootless import RootlessDriver
 from wherry.sys.mounts import detach
 from wherry.sys.namespaces import create_netns, remove_netns
-from wherry.sys.processes import run
-from wherry.testing.network_contract import NetworkContract, eventually
-from wherry.testing.network_world import HOST4, OUTSIDE4, World
+from wherry.sys.processes import find_program, run
+from wherry.testing.network_contract import Changes, NetworkContract, eventually
+from wherry.testing.network_world import HOST4, OUTSIDE4, Place, World
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -135,3 +138,61 @@ class TestNetavark(NetworkContract):
     @pytest.fixture
     def world(self, tmp_path: Path) -> Iterator[World]:
         yield from living(make_world("netavark", tmp_path), tmp_path)
+
+
+class Rootless:
+    """A driver inside the shared namespace of rootless bridges; root can make one as well."""
+
+    backend = ""
+
+    @pytest.fixture
+    def world(self, tmp_path: Path) -> Iterator[World]:
+        if not find_program("pasta"):
+            pytest.skip("pasta is not installed")
+        options = GlobalOptions(
+            root=f"{tmp_path}/root", runroot=f"{tmp_path}/run", network_config_dir=f"{tmp_path}/networks"
+        )
+        settings, run_dir = load(options), f"{tmp_path}/run/networks"
+        driver = RootlessDriver(named(self.backend, settings, run_dir), settings, run_dir)
+        world = World(driver, f"{tmp_path}/ns")
+        world.inner, world.routed = Place(driver.shared.path), False
+        yield from living(world, tmp_path)
+        assert not driver.shared.exists(), "the namespace stays"
+        assert processes_of(run_dir) == []
+
+    def test_the_namespace_comes_and_goes_with_containers(self, world: World) -> None:
+        driver = world.driver
+        assert isinstance(driver, RootlessDriver)
+        world.network("a", "10.70.1.0/24")
+        assert not driver.shared.exists()
+        one, two = world.box("a"), world.box("a")
+        assert driver.shared.connected()
+        one.detach()
+        assert driver.shared.connected()
+        two.detach()
+        assert not driver.shared.exists()
+
+    def test_a_lost_connection_is_found_and_made_again(self, world: World) -> None:
+        driver = world.driver
+        assert isinstance(driver, RootlessDriver)
+        world.network("a", "10.70.1.0/24")
+        box = world.box("a")
+        ((pid, _line),) = processes_of(driver.shared.path)
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: not driver.shared.connected())
+        cut_off = "the network namespace of rootless bridges is not connected to the host"
+        assert driver.check({box.id}) == [cut_off]
+        driver.repair({box.id})
+        assert driver.check({box.id}) == []
+        with world.outside.listen(80):
+            assert box.ask(OUTSIDE4, 80) == HOST4
+
+
+class TestRootlessNative(Rootless, NetworkContract):
+    backend = "native"
+
+
+class TestRootlessNetavark(Rootless, Changes):
+    """What the shared namespace changes; the rest is netavark's own affair."""
+
+    backend = "netavark"

@@ -13,8 +13,10 @@ def test_pasta_forwards_nothing_by_itself() -> None:
     words = pasta_arguments("/ns", [], [], "/pid")
     assert words == [
         "--config-net", "--pid", "/pid", "-t", "none", "-u", "none", "-T", "none", "-U", "none", "--no-map-gw",
-        "--quiet", "--netns", "/ns",
+        "--dns-forward", "169.254.1.1", "--map-guest-addr", "169.254.1.2", "--quiet", "--netns", "/ns",
     ]
+    assert "--map-guest-addr" not in pasta_arguments("/ns", [], [], "/pid", guest=False)
+    assert pasta_arguments("/ns", ["--dns-forward", "192.0.2.3"], [], "/pid").count("--dns-forward") == 1
 
 
 def test_pasta_ports_and_options() -> None:
