@@ -26,6 +26,10 @@ from wherry.spec import unsupported  # noqa: E402
 FACTS = ROOT / "tests" / "data" / "podman-cli.json"
 PAGE = ROOT / "COMPAT.md"
 
+#: Commands Podman does not have, and flags of ours its commands do not have.
+OWN_COMMANDS = ("auto-update history", "auto-update rollback")
+OWN_FLAGS = {"auto-update": ("exclude", "filter", "retry-bad", "window")}
+
 HEAD = """\
 # Compatibility with Podman
 
@@ -105,7 +109,13 @@ def page() -> str:
     globals_missing = [row[0] for row in known["global"] if row[0] not in _global_names()]
     tail = ["", f"Global flags: {_words(globals_missing) + ' missing' if globals_missing else 'all accepted'}."]
     tail += ["", f"Out of scope (virtual machines and build farms): {', '.join(outside)}."]
+    tail += ["", f"Beyond Podman: {_beyond()}."]
     return HEAD.format(reference=known["reference"], **counts) + "\n".join([*lines, *tail]) + "\n"
+
+
+def _beyond() -> str:
+    flags = [f"`{path}` {_words(list(names))}" for path, names in OWN_FLAGS.items()]
+    return "; ".join([*(f"`{path}`" for path in OWN_COMMANDS), *flags])
 
 
 def _words(names: list[str]) -> str:

@@ -52,6 +52,10 @@ def test_every_package_has_a_layer() -> None:
     assert found <= LAYERS.keys()
 
 
+#: What a runtime offers although it is made above the engine: named for the type's sake, loaded by name when used.
+NOUNS_ABOVE = frozenset((("wherry.engine.runtime", "wherry.update.auto_update"),))
+
+
 def test_imports_point_down() -> None:
     wrong = []
     for path in files():
@@ -59,7 +63,7 @@ def test_imports_point_down() -> None:
         for line, imported in imports(path):
             if imported.startswith("wherry.") and package_of(imported) in LAYERS:
                 target = package_of(imported)
-                if not may_import(importer, target):
+                if not may_import(importer, target) and (module_name(path), imported) not in NOUNS_ABOVE:
                     wrong.append(f"{shown(path, line)}: {importer} imports {imported}")
     assert not wrong, "\n".join(wrong)
 

@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 #: Canonical path -> row.
 COMMANDS: dict[str, tuple[str, str, str, str, str]] = {
+    "auto-update": (
+        "auto_update:auto_update", "[NAME...]", "Update containers to newer images as their labels say", "", ""),
+    "auto-update history": (
+        "auto_update:history", "[CONTAINER]", "Show what auto-update has done", "", "0-1"),
+    "auto-update rollback": (
+        "auto_update:rollback", "NAME", "Go back to the images before the last update", "", "1"),
     "container attach": (
         "containers_attach:attach", "CONTAINER", "Attach to a running container", "attach", ""),
     "container checkpoint": (

@@ -109,6 +109,9 @@ def resolve(program: str, words: list[str]) -> tuple[str, str, list[str]]:
             continue
         candidate = f"{path} {word}" if path else word
         canonical = find(candidate)
+        if canonical and words and f"{candidate} {words[0]}" in COMMANDS:
+            path = candidate        # a command that has commands below it (auto-update history)
+            continue
         if canonical:
             return SHOWN.get(candidate, candidate), canonical, [*moved, *words]
         if candidate not in GROUPS:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from wherry.engine import exec_sessions, intents, owner
+from wherry.engine import exec_sessions, intents, owner, volumes
 from wherry.errors import Corrupt, NotFound, TimedOut, WherryError
 from wherry.model import status
 from wherry.model.record import Record
@@ -63,11 +63,19 @@ def _storage(runtime: Runtime, quick: bool, repair: bool) -> list[Finding]:
     ]
 
 
+_INTENTS = {
+    intents.CREATE: "creation of container",
+    intents.RENAME: "renaming of container",
+    intents.REPLACE: "update of container",
+    volumes.REMOVE: "removal of the files of volume",
+}
+
+
 def _intents(runtime: Runtime, repair: bool) -> list[Finding]:
     """What a killed process left half done: creations without container, removed volumes whose files are there."""
     findings = []
     for intent in intents.abandoned(runtime):
-        what = "creation of container" if intent.kind == intents.CREATE else "removal of the files of volume"
+        what = _INTENTS.get(intent.kind, "change of")
         finding = Finding(area="intent", object_id=intent.object_id, text=f"{what} {intent.object_id} was interrupted")
         if repair:
             finding = _try(finding, intents.settle, runtime, intent)

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 CREATE = "create"
 #: The store's name of a container may differ from the database's (:mod:`wherry.engine.rename`).
 RENAME = "rename"
+#: A container is being replaced by one of another image (:mod:`wherry.engine.replace`).
+REPLACE = "replace"
+#: A unit was restarted on new images and is being watched (:mod:`wherry.update`, which alone settles it).
+WATCH = "watch"
 
 
 class Creating:
@@ -81,8 +85,21 @@ def undo_creation(runtime: Runtime, intent: Intent) -> None:
     runtime.state.clear_intent(intent.seq)
 
 
+def undo_creation_of(runtime: Runtime, identity: str) -> None:
+    """Undo the creation of *identity* if somebody was killed at it."""
+    for intent in runtime.state.intents():
+        if intent.kind == CREATE and intent.object_id == identity and is_abandoned(runtime, intent):
+            undo_creation(runtime, intent)
+
+
 def is_abandoned(runtime: Runtime, intent: Intent) -> bool:
     """Is nobody at work on it any more?"""
+    if intent.kind == WATCH:
+        return False
+    if intent.kind == REPLACE:
+        from wherry.engine.replace import is_abandoned as is_abandoned_replacement
+
+        return is_abandoned_replacement(intent)
     if intent.kind not in (CREATE, RENAME):
         return True
     lock = runtime.container_lock(intent.object_id)
@@ -109,6 +126,10 @@ def settle(runtime: Runtime, intent: Intent) -> None:
         from wherry.engine.rename import settle as settle_rename
 
         settle_rename(runtime, intent)
+    elif intent.kind == REPLACE:
+        from wherry.engine.replace import settle as settle_replacement
+
+        settle_replacement(runtime, intent)
 
 
 def free_name(runtime: Runtime, name: str) -> bool:

@@ -71,6 +71,8 @@ def listing(
     """
     everything = all or last > 0 or external or "status" in filters or "exited" in filters
     rows = runtime.state.container_rows(all=True, namespace=runtime.settings.options.namespace)
+    if _settled(runtime):
+        rows = runtime.state.container_rows(all=True, namespace=runtime.settings.options.namespace)
     rows = _reconciled(runtime, rows)
     found = [_summary(row) for row in rows]
     if external:
@@ -86,6 +88,17 @@ def listing(
     if size:
         found = [_with_size(runtime, summary) for summary in found]
     return found
+
+
+def _settled(runtime: Runtime) -> bool:
+    """Put replacements in order whose process was killed; was there one?"""
+    from wherry.engine.intents import REPLACE
+
+    if not any(intent.kind == REPLACE for intent in runtime.state.intents()):
+        return False
+    from wherry.engine.replace import settle_all
+
+    return settle_all(runtime)
 
 
 def _reconciled(runtime: Runtime, rows: list[ContainerRow]) -> list[ContainerRow]:

@@ -58,8 +58,13 @@ def _store_name(runtime: Runtime, identity: str, name: str) -> None:
 
 def settle(runtime: Runtime, intent: Intent) -> None:
     """A rename that was interrupted: the database's name counts."""
+    follow(runtime, intent.object_id)
+    runtime.state.clear_intent(intent.seq)
+
+
+def follow(runtime: Runtime, identity: str) -> None:
+    """Let the store call a container what the database calls it; nothing if there is no such container."""
     try:
-        _store_name(runtime, intent.object_id, runtime.state.container_config(intent.object_id).name)
+        _store_name(runtime, identity, runtime.state.container_config(identity).name)
     except NoSuchContainer:
         pass
-    runtime.state.clear_intent(intent.seq)

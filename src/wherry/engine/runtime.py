@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from wherry.oci.runtime import OciRuntime
     from wherry.state.protocol import State
     from wherry.storage.store import Store
+    from wherry.update.auto_update import AutoUpdate
 
     T = TypeVar("T")
 
@@ -110,6 +111,14 @@ class Runtime:
             from wherry.engine.networks import NetworkCollection
 
             made = self._services["networks"] = NetworkCollection(self)
+        return made
+
+    @property
+    def auto_update(self) -> AutoUpdate:
+        """Unattended updates: plan, apply, history, rollback."""
+        made: AutoUpdate | None = self._services.get("auto_update")
+        if made is None:
+            made = self._services["auto_update"] = _noun_above("wherry.update.auto_update", "AutoUpdate")(self)
         return made
 
     # -- services ------------------------------------------------------------------------------------------------
@@ -298,3 +307,8 @@ class Runtime:
 
     def __exit__(self, *_exc: object) -> None:
         self.close()
+
+
+def _noun_above(module: str, name: str) -> Any:
+    """A class of a package above this one, which works on the engine's public face alone and is part of it to users."""
+    return getattr(__import__(module, None, None, (name,)), name)

@@ -55,7 +55,7 @@ def wait(
     only_stop = all(CONDITIONS.get(condition) == CONDITIONS["stopped"] for condition in conditions)
     deadline = None if timeout is None else time.monotonic() + timeout
     while True:
-        state = _read(runtime, identity)
+        state = read_state(runtime, identity)
         if state is None:
             return _kept_exit_code(runtime, identity)
         if any(_holds(state, condition) for condition in conditions):
@@ -77,7 +77,7 @@ def _holds(state: ContainerState, condition: str) -> bool:
     return state.status in CONDITIONS[condition]
 
 
-def _read(runtime: Runtime, identity: str) -> ContainerState | None:
+def read_state(runtime: Runtime, identity: str) -> ContainerState | None:
     """The state as it is now, None once the container is gone.
 
     The lock is taken only when the process of a container that should run is gone: reconciling then stores the exit.

@@ -109,6 +109,34 @@ class RegistryClient:
         response.close()
         return digest if is_digest(digest) else self.manifest(repository, name).digest
 
+    def head_digest(self, repository: str, name: str) -> str:
+        """The same with one request in all where no token is needed: it stands for the ping as well."""
+        if not self._base:
+            path = f"/v2/{repository}/manifests/{name}"
+            with self._lock, Context(f"pinging container registry {self.host}"):
+                if not self._base:
+                    response = self._first("HEAD", path, {"Accept": ", ".join(mediatypes.ACCEPTED)})
+                    digest = response.headers.get("Docker-Content-Digest", "")
+                    if response.status == 200 and is_digest(digest):
+                        return digest
+        return self.manifest_digest(repository, name)
+
+    def _first(self, method: str, path: str, headers: Mapping[str, str]) -> Response:
+        """The first question to the registry, which tells scheme and authentication whatever the answer is."""
+        scheme = "https"
+        sent = {**_VERSION, **headers}
+        try:
+            response = self._http.request(method, f"https://{self.host}{path}", headers=sent)
+        except RegistryError:
+            if not self._http.insecure:
+                raise
+            scheme = "http"
+            response = self._http.request(method, f"http://{self.host}{path}", headers=sent)
+        self._auth.set_challenges(_challenges(response))
+        response.close()
+        self._base = f"{scheme}://{self.host}"
+        return response
+
     def blob(self, repository: str, digest: str, offset: int = 0) -> tuple[Response, int]:
         """The blob from byte *offset* on, and the offset the answer really begins at: *offset* or 0.
 

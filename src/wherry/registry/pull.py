@@ -53,7 +53,7 @@ def open_image(
     :class:`Corrupt` when what came is not what was asked for.
     """
     wanted = reference.with_default_tag().without_tag_if_digested()
-    access = _Access(
+    access = Access(
         settings=settings,
         registries=registries,
         own=own_credentials(credentials),
@@ -84,7 +84,7 @@ def open_image(
         raise
 
 
-class _Access:
+class Access:
     """How to reach endpoints: everything but where they are."""
 
     def __init__(
@@ -101,22 +101,23 @@ class _Access:
 
     def client(self, endpoint: Endpoint, logical: Reference) -> RegistryClient:
         """A client for *endpoint*. Credentials given for the registry of *logical* go to no other host."""
-        from wherry.config import auth
-
-        physical = endpoint.reference
-        credentials = self.own if physical.domain == logical.domain else None
-        if credentials is None:
-            credentials = auth.credentials(
-                self.settings, physical.domain, physical.path, self.authfile,
-                helpers=self.registries.credential_helpers,
-            )
         return open_client(
             self.settings,
-            physical.domain,
-            credentials=credentials,
+            endpoint.reference.domain,
+            credentials=self.credentials(endpoint, logical),
             insecure=endpoint.insecure if self.tls_verify is None else not self.tls_verify,
             cert_dir=self.cert_dir,
             connections=self.workers,
+        )
+
+    def credentials(self, endpoint: Endpoint, logical: Reference) -> Credentials | None:
+        """What to say at *endpoint*, if anything."""
+        from wherry.config import auth
+
+        physical = endpoint.reference
+        own = self.own if physical.domain == logical.domain else None
+        return own or auth.credentials(
+            self.settings, physical.domain, physical.path, self.authfile, helpers=self.registries.credential_helpers
         )
 
 
@@ -127,7 +128,7 @@ class _Found:
         self.image = image
 
 
-def _first_endpoint(access: _Access, endpoints: Sequence[Endpoint], logical: Reference, wanted: Platform) -> _Found:
+def _first_endpoint(access: Access, endpoints: Sequence[Endpoint], logical: Reference, wanted: Platform) -> _Found:
     """The first endpoint that has the whole image. When none has, the last one's error, with those of the mirrors."""
     name = f"docker://{logical}"
     failed: list[str] = []
@@ -146,11 +147,11 @@ def _first_endpoint(access: _Access, endpoints: Sequence[Endpoint], logical: Ref
     raise RegistryError(f"initializing source {name}: no registry to ask")
 
 
-def _open_endpoint(access: _Access, endpoint: Endpoint, logical: Reference, wanted: Platform, words: str) -> _Found:
+def _open_endpoint(access: Access, endpoint: Endpoint, logical: Reference, wanted: Platform, words: str) -> _Found:
     """The image at one endpoint. *words* go before an error met until its manifest is there."""
     physical = endpoint.reference
     with Context(words):
-        _check_blocked(access.registries, physical)
+        check_blocked(access.registries, physical)
         client = access.client(endpoint, logical)
     try:
         with Context(words):
@@ -162,7 +163,7 @@ def _open_endpoint(access: _Access, endpoint: Endpoint, logical: Reference, want
         raise
 
 
-def _check_blocked(registries: Registries, physical: Reference) -> None:
+def check_blocked(registries: Registries, physical: Reference) -> None:
     """Is it allowed to ask there? Mirrors of a blocked registry are, unless they are blocked themselves."""
     if registries.blocked(physical):
         table = registries.find(physical)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _NO = ("nosuid", "noexec", "nodev")
 _TTY_GROUP = 5      # group of pseudo-terminals in every distribution
-_IMAGE_VOLUME_OPTIONS = ("rprivate", "rw", "nodev", "exec")
+IMAGE_VOLUME_OPTIONS = ("rprivate", "rw", "nodev", "exec")
 _TMPFS_OPTIONS = ("rw", "rprivate", "nosuid", "nodev", "tmpcopyup")
 
 
@@ -148,11 +148,11 @@ def _from_image(inputs: Inputs) -> tuple[dict[str, dict[str, Any]], dict[str, Na
     if mode == "ignore":
         return {}, {}
     if mode == "tmpfs":
-        options = complete(_IMAGE_VOLUME_OPTIONS, tmpfs=True)
+        options = complete(IMAGE_VOLUME_OPTIONS, tmpfs=True)
         return {
             place: {"destination": place, "type": "tmpfs", "source": "tmpfs", "options": options} for place in places
         }, {}
-    options = complete(_IMAGE_VOLUME_OPTIONS, tmpfs=False)
+    options = complete(IMAGE_VOLUME_OPTIONS, tmpfs=False)
     return {}, {place: NamedVolume(destination=place, options=options) for place in places}
 
 
