@@ -314,7 +314,7 @@ def _details(runtime: Runtime, lookup: Lookup, found: ImageFacts, wanted: Wanted
             verdict="accepted",
         )
         try:
-            check_pull(source, reference)
+            check_pull(runtime, source, reference)
         except Rejected as error:
             return found.replace(verdict="rejected", problem=str(error))
         except WherryError as error:
