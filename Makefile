@@ -1,7 +1,8 @@
 # wherry: see README.md. Everything here runs as root on Debian 12/13 or Ubuntu 24.04.
 
 PYTHON := .venv/bin/python
-.PHONY: setup demo test lint unit system bench fuzz clean
+.PHONY: setup demo test test-vm vm vm-update lint unit system bench fuzz clean
+UPDATE_IN_VM := $(wildcard tests/vm/test_vm_auto_update*.py)
 
 setup:          ## install distribution packages and .venv; quick when nothing is missing
 	@scripts/setup.sh
@@ -9,7 +10,7 @@ setup:          ## install distribution packages and .venv; quick when nothing i
 demo: setup     ## the main job end to end on a locally made image
 	@scripts/demo.sh
 
-test: setup lint unit system    ## everything below, after installing what is needed
+test: setup lint unit system $(if $(UPDATE_IN_VM),vm-update)    ## everything below, after installing what is needed
 
 lint: setup     ## ruff and mypy --strict
 	$(PYTHON) -m ruff check src tests scripts bench
@@ -20,6 +21,16 @@ unit: setup     ## unit, property, contract and architecture tests: no root need
 
 system: setup   ## real conmon, crun, runc, netavark, registry, Podman, Buildah, Skopeo
 	$(PYTHON) -m pytest -q tests/system tests/compat
+
+test-vm: vm     ## everything that needs systemd as init, in a virtual machine (no KVM needed); builds it the first time
+	$(PYTHON) -m pytest -q tests/vm
+
+vm-update: vm
+	$(PYTHON) -m pytest -q $(UPDATE_IN_VM)
+
+vm: setup
+	@scripts/setup.sh vm
+	@$(PYTHON) -m tests.vm.guest
 
 bench: setup    ## side by side with Podman; writes bench/results/latest.json
 	$(PYTHON) bench/run.py

@@ -2,6 +2,7 @@
 # Install what wherry needs: distribution packages, and .venv with wherry in it (byte-compiled, with its fast launcher).
 #
 # Does only what is missing: a stamp below .setup holds a digest of what was installed, so a second call takes a moment.
+# With the word "vm" also what builds and runs the virtual machine of tests/vm.
 set -eu
 
 here=$(cd "$(dirname "$0")/.." && pwd)
@@ -16,6 +17,9 @@ golang-github-containers-common python3 python3-venv util-linux mount
 busybox-static docker-registry skopeo podman buildah strace dbus-daemon
 gpg gpgv gpg-agent openssh-server openssh-client openssl sudo
 passt slirp4netns iperf3 dnsmasq-base"
+
+# debootstrap checks signatures with the keyring, which only Debian itself has in any case.
+[ "${1:-}" != vm ] || packages="$packages debootstrap debian-archive-keyring e2fsprogs qemu-system-x86 qemu-utils"
 
 say() { printf 'setup: %s\n' "$*"; }
 
