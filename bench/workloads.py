@@ -48,7 +48,7 @@ class Workload:
         return self.measure(engine, tag) if self.measure else timed(engine, self.words(tag))
 
 
-def timed(engine: Engine, words: list[str]) -> Sample:
+def timed(engine: Engine, words: list[str], *, may_fail: bool = False) -> Sample:
     """Run one command to its end; its peak memory comes from wait4."""
     null = open(os.devnull, "r+b")
     begin = time.perf_counter()
@@ -61,7 +61,7 @@ def timed(engine: Engine, words: list[str]) -> Sample:
     wall = (time.perf_counter() - begin) * 1000
     process.returncode = os.waitstatus_to_exitcode(status)
     null.close()
-    if process.returncode:
+    if process.returncode and not may_fail:
         raise SystemExit(f"{' '.join(engine.argv(*words))}: exit code {process.returncode}: {errors.decode().strip()}")
     return Sample(wall, usage.ru_maxrss / 1024)
 

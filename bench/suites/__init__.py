@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from workloads import Workload
 
-from suites import containers, images, networks, short
+from suites import containers, images, networks, pods, short
 
 
 def all_workloads() -> list[Workload]:
     """Of every suite; those that want other containers on the store come last, the fewest first."""
-    found = [workload for suite in (short, images, networks, containers) for workload in suite.WORKLOADS]
+    found = [workload for suite in (short, images, networks, pods, containers) for workload in suite.WORKLOADS]
     return sorted(found, key=lambda workload: workload.present)

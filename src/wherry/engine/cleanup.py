@@ -10,7 +10,7 @@ from wherry.sys.files import remove_tree
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wherry.engine.locked import LockedContainer
-    from wherry.oci.runtime import Deletion
+    from wherry.oci.runtime import Deletion, Deletions
 
 #: Seconds conmon may take to notice that its container was deleted.
 MONITOR_TIMEOUT = 10.0
@@ -21,10 +21,9 @@ def cleanup(held: LockedContainer) -> None:
 
     Does nothing for a container that is already clean.  Raises ``StateError`` while the process runs.
     """
-    state = held.state
-    if state.status in (status.CONFIGURED, status.EXITED) and not state.mounted and not state.net_ns:
+    if is_clean(held):
         return
-    before = state.status
+    before = held.state.status
     held.move(status.CLEANUP)
     release_resources(held)
     if held.config.auto_remove or before in (status.CONFIGURED, status.EXITED):
@@ -33,24 +32,54 @@ def cleanup(held: LockedContainer) -> None:
         held.save(held.event("cleanup"))
 
 
+def is_clean(held: LockedContainer) -> bool:
+    """Is there nothing to give back?"""
+    state = held.state
+    return state.status in (status.CONFIGURED, status.EXITED) and not state.mounted and not state.net_ns
+
+
 def release_resources(held: LockedContainer) -> None:
     """Release runtime, network, mounts and run files; each step whatever became of the others.
 
     Also used to undo a start that failed or whose process was killed, so nothing here assumes that a step of the start
     really happened.
     """
-    from wherry.engine.exec_sessions import forget_dead
-    from wherry.engine.reconcile import forget_resources
+    release = Release(held)
+    release.begin()
+    release.finish()
 
-    deletion = _Deletion()
-    _attempt(held, "deleting it from the OCI runtime", deletion.begin)
-    _attempt(held, "taking its network down", _take_network_down)
-    _attempt(held, "unmounting its root file system", _unmount)
-    _attempt(held, "releasing its volumes", _release_volumes)
-    _attempt(held, "deleting it from the OCI runtime", deletion.finish)
-    _attempt(held, "removing its run files", _remove_run_files)
-    forget_dead(held.runtime, held.id, ended=True)
-    forget_resources(held)
+
+class Release:
+    """:func:`release_resources` in two halves, so that the OCI runtime works on several containers at once."""
+
+    def __init__(self, held: LockedContainer) -> None:
+        self._held = held
+        self._mounted = False
+        self._deletion = _Deletion()
+
+    def begin(self) -> None:
+        """Start deleting it from the OCI runtime."""
+        _attempt(self._held, "deleting it from the OCI runtime", self._deletion.begin)
+
+    def begin_with(self, running: Deletions | None) -> None:
+        """The caller deletes it with others from the OCI runtime, and unmounts its root with those of others."""
+        self._deletion = _Deletion(running)
+        self._mounted = True
+
+    def finish(self) -> None:
+        """Give back the rest, and wait for the runtime."""
+        from wherry.engine.exec_sessions import forget_dead
+        from wherry.engine.reconcile import forget_resources
+
+        held = self._held
+        _attempt(held, "taking its network down", _take_network_down)
+        if not self._mounted:
+            _attempt(held, "unmounting its root file system", _unmount)
+        _attempt(held, "releasing its volumes", _release_volumes)
+        _attempt(held, "deleting it from the OCI runtime", self._deletion.finish)
+        _attempt(held, "removing its run files", _remove_run_files)
+        forget_dead(held.runtime, held.id, ended=True)
+        forget_resources(held)
 
 
 def _attempt(held: LockedContainer, what: str, step: object) -> None:
@@ -67,8 +96,8 @@ class _Deletion:
     of the clean-up goes on meanwhile.
     """
 
-    def __init__(self) -> None:
-        self._running: Deletion | None = None
+    def __init__(self, running: Deletions | None = None) -> None:
+        self._running: Deletion | Deletions | None = running
 
     def begin(self, held: LockedContainer) -> None:
         state = held.state

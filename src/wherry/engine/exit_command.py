@@ -56,13 +56,21 @@ exec "$@"
 def with_shortcut(held: LockedContainer) -> Sequence[str]:
     """The container's exit command, spared where its owner has done its work.
 
-    The members of a pod have no such shortcut: their end is the pod's business as well.
+    A member of a pod that goes down with its last member has no such shortcut: its end is the pod's business as well.
     """
     config = held.config
-    if config.pod or not config.exit_command:
+    if not config.exit_command or tells_pod(held):
         return config.exit_command
     owner = f"{held.runtime.paths.owners}/{held.id}"
     return ["/bin/sh", "-c", _SHORTCUT, "wherry", owner, config.static_dir, *config.exit_command]
+
+
+def tells_pod(held: LockedContainer) -> bool:
+    """Is the container's end to be noticed by its pod?"""
+    config = held.config
+    if not config.pod or config.is_infra:
+        return False
+    return held.runtime.state.pod(config.pod)[0].exit_policy == "stop"
 
 
 def global_words(runtime: Runtime) -> list[str]:

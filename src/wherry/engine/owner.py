@@ -81,7 +81,9 @@ def mark_done(held: LockedContainer) -> None:
 
     Does nothing where nobody owned the clean-up, or where more than the container itself has to be told of its end.
     """
-    if held.config.pod or held.state.status != status.EXITED:
+    from wherry.engine.exit_command import tells_pod
+
+    if held.state.status != status.EXITED or tells_pod(held):
         return
     try:
         fd = os.open(f"{held.runtime.paths.owners}/{held.id}", os.O_WRONLY | os.O_CLOEXEC)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from wherry.engine.pod_verbs import members, ordered
+from wherry.engine.pod_end import remove_members
+from wherry.engine.pod_verbs import members
 from wherry.errors import NoSuchContainer, NoSuchPod, WherryError
 from wherry.model.record import EMPTY
 
@@ -30,13 +31,9 @@ def remove(runtime: Runtime, pod: str, *, force: bool = False, timeout: int | No
     """
     config, state = runtime.state.pod(pod)
     configs = members(runtime, pod)
-    errors: dict[str, WherryError] = {}
     if not force:
         _check_all(runtime, list(configs), state.infra_id)
-    for group in reversed(ordered(configs)):
-        errors.update(_remove_group(runtime, group, force, timeout))
-        if errors:
-            break       # what they depend on cannot go either
+    errors = remove_members(runtime, configs, force=force, timeout=timeout)
     if errors:
         raise PodNotEmptied(f"not all containers could be removed from pod {pod}", errors)
     if config.uses_pod_cgroup and state.cgroup_path:
@@ -68,24 +65,6 @@ def _check_all(runtime: Runtime, identities: list[str], infra: str) -> None:
     if errors:
         pod = runtime.state.container_config(next(iter(errors))).pod
         raise PodNotEmptied(f"not all containers could be removed from pod {pod}", errors)
-
-
-def _remove_group(
-    runtime: Runtime, group: list[str], force: bool, timeout: int | None
-) -> dict[str, WherryError]:
-    from wherry.engine.parallel import for_each
-
-    def work(own: Runtime, identity: str) -> None:
-        from wherry.engine.remove import remove as remove_container
-
-        try:
-            config = own.state.container_config(identity)
-            stop_it = force or config.is_infra
-            remove_container(own, identity, force=stop_it, volumes=True, timeout=timeout, infra=True)
-        except NoSuchContainer:
-            return
-
-    return for_each(runtime, group, work)
 
 
 def _remove_cgroup(runtime: Runtime, path: str) -> None:

@@ -10,7 +10,7 @@ import os
 
 from wherry.engine import network_files, rootfs_files
 from wherry.engine.exit_command import environment, with_shortcut
-from wherry.errors import RuntimeFailed, Unavailable
+from wherry.errors import RuntimeFailed, StateError, Unavailable, from_os_error
 from wherry.model.mount import Mount
 from wherry.oci import bundle, conmon, seccomp_cache
 from wherry.spec.compile import compile as compile_spec
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from wherry.engine.locked import LockedContainer
+    from wherry.errors import WherryError
     from wherry.oci.conmon import Created, Launch
 
 
@@ -130,7 +131,12 @@ def _shared_memory(held: LockedContainer) -> list[Mount]:
         pid = _pid_of(held, config.ipc_ns_ctr)
         place = _shm_place(held)
         make_dirs(place)
-        adopt(pid, "/dev/shm", place)
+        try:
+            adopt(pid, "/dev/shm", place)
+        except OSError as error:
+            if os.path.exists(f"/proc/{pid}/ns/mnt"):
+                raise from_os_error(error, f"joining /dev/shm of container {config.ipc_ns_ctr}") from None
+            raise _not_running(held, config.ipc_ns_ctr) from None       # it ended this moment
         return [_shm_bind(place)]
     if config.shm_dir:
         return [_shm_bind(config.shm_dir)]
@@ -179,14 +185,16 @@ def _joined_namespaces(held: LockedContainer) -> dict[str, str]:
 
 
 def _pid_of(held: LockedContainer, owner: str) -> int:
-    from wherry.errors import StateError
-
     pid = held.runtime.state.container_state(owner).pid
     if not pid:
-        raise StateError(
-            f"the following dependencies of container {held.id} are not running: {owner}: container state improper"
-        )
+        raise _not_running(held, owner)
     return pid
+
+
+def _not_running(held: LockedContainer, owner: str) -> WherryError:
+    return StateError(
+        f"the following dependencies of container {held.id} are not running: {owner}: container state improper"
+    )
 
 
 def _hostname_of(held: LockedContainer, owner: str) -> str:

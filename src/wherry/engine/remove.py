@@ -99,16 +99,12 @@ def remove_locked(held: LockedContainer, *, volumes: bool = False) -> None:
         cleanup(held)
         held.move(status.REMOVE)
         held.save()
-    exit_code = held.state.exit_code if held.state.exited else None
     if held.config.rootfs:
-        for directory in (held.config.static_dir, runtime.paths.own_run_directory(held.id)):
-            remove_tree(directory.removesuffix("/userdata"))
+        remove_directories(held)
     else:
         runtime.store.delete_container(held.id)
-    event = held.event("remove") if exit_code is None else held.event("remove", exit_code=exit_code)
     with runtime.state.transaction():
-        runtime.state.remove_container(held.id, event, exit_code=exit_code)
-        gone = _drop_anonymous_volumes(held) if volumes or held.config.auto_remove else []
+        gone = drop_row(held, volumes=volumes)
     if held.id.startswith("0"):     # one removal in sixteen: an exit command that is spared does not get to it
         from wherry.engine.exits import forget_old_codes
 
@@ -118,13 +114,29 @@ def remove_locked(held: LockedContainer, *, volumes: bool = False) -> None:
     for dropped in gone:
         dropped.remove_files()
     runtime.publish()
-    if held.config.auto_remove_image:
-        _remove_image(held)
+    remove_image(held)
 
 
-def _remove_image(held: LockedContainer) -> None:
+def remove_directories(held: LockedContainer) -> None:
+    """Of a container whose root file system is not the store's."""
+    for directory in (held.config.static_dir, held.runtime.paths.own_run_directory(held.id)):
+        remove_tree(directory.removesuffix("/userdata"))
+
+
+def drop_row(held: LockedContainer, *, volumes: bool = False) -> list[Dropped]:
+    """Inside a transaction: the last the state has of a container; the anonymous volumes whose files are to go."""
+    exit_code = held.state.exit_code if held.state.exited else None
+    event = held.event("remove") if exit_code is None else held.event("remove", exit_code=exit_code)
+    held.runtime.state.remove_container(held.id, event, exit_code=exit_code)
+    return _drop_anonymous_volumes(held) if volumes or held.config.auto_remove else []
+
+
+def remove_image(held: LockedContainer) -> None:
+    """``--rmi``: the container's image goes with it unless somebody else uses it."""
     from wherry.errors import WherryError
 
+    if not held.config.auto_remove_image:
+        return
     try:
         held.runtime.images.remove(held.config.rootfs_image_id)
     except WherryError as error:

@@ -36,7 +36,7 @@ def stop(runtime: Runtime, identity: str, timeout: int | None = None, *, keep: b
     def begin() -> bool:
         nonlocal pid, start, seconds, number
         with runtime.lock(identity) as held:
-            if not _begin(held):
+            if not begin_stop(held):
                 cleanup(held)
                 return False
             pid, start = held.state.pid, held.state.pid_start
@@ -87,7 +87,7 @@ def after_stop(held: LockedContainer, keep: bool) -> None:
         remove_locked(held)
 
 
-def _begin(held: LockedContainer) -> bool:
+def begin_stop(held: LockedContainer) -> bool:
     """Mark the container as stopping by this process; False if there is nothing to stop."""
     state = held.state
     if state.status in (status.STOPPED, status.EXITED):

@@ -143,14 +143,16 @@ class Containers:
         self._table.save()
         return new
 
-    def delete(self, container_id: str) -> None:
-        """Remove the record, then the directories; missing ones are fine."""
-        self._table.drop(container_id)
+    def delete(self, container_ids: Sequence[str]) -> None:
+        """Remove the records, then the directories; missing ones are fine."""
+        for container_id in container_ids:
+            self._table.drop(container_id)
         self._table.save()
-        try:
-            self._remove_directories(container_id)
-        except OSError as error:
-            raise from_os_error(error, f"deleting container {container_id}") from None
+        for container_id in container_ids:
+            try:
+                self._remove_directories(container_id)
+            except OSError as error:
+                raise from_os_error(error, f"deleting container {container_id}") from None
 
     def _remove_directories(self, container_id: str) -> None:
         for base in (self._directory, self._run_directory):

@@ -119,7 +119,7 @@ class Creation:
         parts = self._parts
         try:
             if parts.containers.is_recorded(self._id):
-                parts.containers.delete(self._id)
+                parts.containers.delete([self._id])
             parts.layers.delete([layer])
         except WherryError:
             parts.layers.abandon(layer)     # on a full disk removing files first is what helps
@@ -172,24 +172,29 @@ def unmount(parts: Parts, container_id: str, *, force: bool) -> bool:
         return parts.mounts.unmount(layer, force=force) if layer is not None else False
 
 
-def delete(parts: Parts, container_id: str) -> None:
-    """Delete container and layer, mounted or not.
+def unmount_all(parts: Parts, container_ids: Sequence[str]) -> None:
+    """Unmount the layers of several containers, however often they are mounted; missing ones are fine."""
+    with parts.locks.hold(layers=EXCLUSIVE, containers=SHARED):
+        records = [record for key in container_ids if (record := parts.containers.find(key)) is not None]
+        parts.mounts.unmount_all([layer for record in records if (layer := parts.layers.find(record.layer))])
 
-    The layer is flagged first, then the record goes, then the files: a crash in between leaves what the next writer
-    removes, or a record whose deletion can be repeated.
+
+def delete(parts: Parts, container_ids: Sequence[str]) -> None:
+    """Delete containers and their layers, mounted or not; missing ones are fine.
+
+    The layers are flagged first, then the records go, then the files: a crash in between leaves what the next writer
+    removes, or records whose deletion can be repeated.
     """
     with parts.locks.hold(layers=EXCLUSIVE, containers=EXCLUSIVE):
-        record = parts.containers.find(container_id)
-        if record is None:
-            return
-        layer = parts.layers.find(record.layer)
-        if layer is None:
-            parts.containers.delete(record.id)
-            return
-        parts.layers.check_unused(layer)
-        parts.layers.flag_deleted([layer])
-        parts.containers.delete(record.id)
-        parts.layers.erase([layer])
+        records = [record for key in container_ids if (record := parts.containers.find(key)) is not None]
+        layers = [layer for record in records if (layer := parts.layers.find(record.layer)) is not None]
+        for layer in layers:
+            parts.layers.check_unused(layer)
+        if layers:
+            parts.layers.flag_deleted(layers)
+        parts.containers.delete([record.id for record in records])
+        if layers:
+            parts.layers.erase(layers)
 
 
 def rename(parts: Parts, container_id: str, name: str) -> ContainerRecord:

@@ -198,8 +198,8 @@ class Layers:
 
     def flag_deleted(self, layers: Sequence[Located]) -> None:
         """Unmount *layers* and record that they are being deleted: from here on a crash deletes them too."""
+        self.mounts.unmount_all(layers)
         for layer in layers:
-            self.mounts.unmount(layer, force=True)
             layer.home.layers.put(layer.record.flagged(INCOMPLETE, True))
         self._save_homes(layers)
 

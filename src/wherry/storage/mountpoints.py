@@ -11,6 +11,8 @@ from wherry.storage.records import MountRecord
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from wherry.storage.driver import Driver, MountRequest
     from wherry.storage.home import Located
     from wherry.storage.jsonstore import Table
@@ -58,6 +60,37 @@ class Mounts:
                 self._table.drop(layer.id)
                 self._table.save()
             return found
+
+    def unmount_all(self, layers: Sequence[Located]) -> None:
+        """Unmount *layers* whatever their counts, at the same time: the kernel lets each wait a grace period."""
+        with self._locks.counting():
+            mounted = [layer for layer in layers if self._driver.is_mounted(layer)]
+            if len(mounted) > 1:
+                self._unmount_together(mounted)
+            for layer in layers:
+                self._driver.unmount(layer)     # and what a crash may have left beside the mount
+            for layer in layers:
+                self._table.drop(layer.id)
+            self._table.save()
+
+    def _unmount_together(self, layers: Sequence[Located]) -> None:
+        import threading
+
+        failed: list[WherryError] = []
+
+        def work(layer: Located) -> None:
+            try:
+                self._driver.unmount(layer)
+            except WherryError as error:
+                failed.append(error)
+
+        threads = [threading.Thread(target=work, args=(layer,)) for layer in layers]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if failed:
+            raise failed[0]
 
     def counts(self) -> dict[str, MountRecord]:
         """Layer id -> how often and where it is mounted, as recorded."""

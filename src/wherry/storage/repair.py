@@ -65,7 +65,7 @@ def _restore_manifest(parts: Parts, image_id: str) -> None:
 
 
 def _delete_container(parts: Parts, container_id: str) -> None:
-    parts.containers.delete(container_id)
+    parts.containers.delete([container_id])
 
 
 def _forget_mount(parts: Parts, layer_id: str) -> None:

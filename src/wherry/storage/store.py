@@ -405,7 +405,15 @@ class Store:
 
     def delete_container(self, id: str) -> None:
         """Delete the container with layer and directories, mounted or not; a missing one is fine."""
-        creation.delete(self._parts, id)
+        creation.delete(self._parts, [id])
+
+    def unmount_containers(self, ids: Sequence[str]) -> None:
+        """Unmount several containers at once, however often they are mounted; missing ones are fine."""
+        creation.unmount_all(self._parts, ids)
+
+    def delete_containers(self, ids: Sequence[str]) -> None:
+        """:meth:`delete_container` for several in one critical section."""
+        creation.delete(self._parts, ids)
 
     def rename_container(self, id: str, name: str) -> ContainerRecord:
         """Rename the container (and its layer). Raises :class:`NameInUse`."""
