@@ -168,6 +168,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str]] = {
     "system reset": ("system_prune:reset", "", "Remove everything this engine made", "", "0"),
     "system info": ("system_info:info", "", "Show host, store and engine", "info", "0"),
     "version": ("system_version:version", "", "Show the version", "", "0"),
+    "pod clone": ("pods_create:clone", "POD [NAME]", "Create a pod with another's configuration", "", "1-2"),
     "pod create": ("pods_create:create", "[NAME]", "Create a pod without starting it", "", "!0-1"),
     "pod exists": ("pods:exists", "POD", "Tell by the exit code whether a pod exists", "", "1"),
     "pod inspect": ("pods_list:inspect", "POD [POD...]", "Show everything about pods", "", ""),

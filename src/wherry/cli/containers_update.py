@@ -6,7 +6,6 @@ from wherry.cli import targets
 from wherry.cli.containers_stop import LATEST
 from wherry.cli.flags import Flag, FlagSet, UsageError
 from wherry.cli.option_flags import flag_of
-from wherry.errors import Unsupported
 from wherry.spec.container_spec import ContainerSpec
 from wherry.spec.options import BY_NAME
 
@@ -75,12 +74,10 @@ def clone(call: Call) -> int:
     """Create a container with the configuration of another."""
     flags = call.flags
     name, new_name, image = (*call.args, "", "")[:3]
-    if flags.given("pod"):
-        raise Unsupported("--pod: pods are not supported yet: not yet implemented")
     if flags.on("force") and not flags.on("destroy"):
         raise UsageError("cannot set --force without --destroy: invalid argument", see=False)
     old = call.runtime.containers.get(name)
-    made = old.clone(new_name or flags.text("name"), image=image, changes=_asked(call, _LIMITS))
+    made = old.clone(new_name or flags.text("name"), image=image, changes=_asked(call, _LIMITS), pod=flags.text("pod"))
     if flags.on("destroy"):
         old.remove(force=flags.on("force"))
     if flags.on("run"):

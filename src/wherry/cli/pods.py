@@ -90,13 +90,13 @@ def _each(
             if not ignore:
                 errors.append(error)
         except WherryError as error:
-            errors += _flattened(error)
+            errors += flattened(error)
         else:
             call.out((pod.id if full else word) + "\n")
     return finish(errors, code)
 
 
-def _flattened(error: WherryError) -> list[WherryError]:
+def flattened(error: WherryError) -> list[WherryError]:
     """What went wrong with each container, then what that means for the pod."""
     parts: dict[str, WherryError] = getattr(error, "errors", {})
     return [*parts.values(), error]
@@ -161,4 +161,4 @@ def prune(call: Call) -> int:
     gone, failed = call.runtime.pods.prune()
     for identity in gone:
         call.out(identity + "\n")
-    return finish([part for error in failed.values() for part in _flattened(error)])
+    return finish([part for error in failed.values() for part in flattened(error)])

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from wherry.cli.flags import Flag, FlagSet, UsageError
-from wherry.errors import InvalidArgument
+from wherry.cli.pods import flattened
+from wherry.cli.targets import finish
+from wherry.errors import InvalidArgument, WherryError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from wherry.cli.call import Call
+    from wherry.spec.container_spec import ContainerSpec
     from wherry.spec.pod_spec import PodSpec
 
 OWN = (
@@ -25,7 +30,45 @@ OWN = (
          help="Namespaces the members share: cgroup, ipc, net, pid, uts, none; +NAME adds one to the usual"),
     Flag("share-parent", kind="bool", default="true", help="Put the members' control groups below the pod's"),
 )
-_OWN_NAMES = frozenset(flag.name for flag in OWN)
+
+
+CLONE_OWN = (
+    Flag("destroy", kind="bool", help="Remove the original pod"),
+    Flag("name", "n", metavar="name", help="Give the new pod this name"),
+    Flag("start", kind="bool", help="Start the new pod"),
+    *(flag for flag in OWN if flag.name in ("infra-command", "infra-conmon-pidfile", "infra-name")),
+)
+_OWN_NAMES = frozenset(flag.name for flag in (*OWN, *CLONE_OWN))
+
+
+def CLONE() -> FlagSet:
+    """The flags of ``pod clone``."""
+    from wherry.cli.option_flags import flag_of
+    from wherry.spec.options import BY_NAME
+    from wherry.spec.pod_spec import CLONE_OPTIONS
+
+    return FlagSet([*CLONE_OWN, *(flag_of(BY_NAME[name], for_help=False) for name in CLONE_OPTIONS)])
+
+
+def clone(call: Call) -> int:
+    """Create a pod with the configuration of another and print its id."""
+    flags = call.flags
+    old = call.runtime.pods.get(call.args[0])
+    from wherry.spec.pod_spec import PodSpec
+
+    made = old.clone_from_spec(PodSpec(
+        name=call.args[1] if len(call.args) > 1 else flags.text("name"), container=_container(call), **_shared(call)
+    ))
+    if flags.on("destroy"):
+        old.remove(force=True)
+    errors: list[WherryError] = []
+    if flags.on("start"):
+        try:
+            made.start()
+        except WherryError as error:
+            errors = flattened(error)
+    call.out(made.id + "\n")
+    return finish(errors)
 
 
 def CREATE() -> FlagSet:
@@ -45,9 +88,6 @@ def create(call: Call) -> int:
 
 def read_spec(call: Call) -> PodSpec:
     """The specification the command line asks for. Raises :class:`UsageError`, ``InvalidArgument``."""
-    from wherry.config.environment import environ
-    from wherry.spec.parse import from_flags
-    from wherry.spec.parse_process import words
     from wherry.spec.pod_spec import PodSpec, share
 
     flags = call.flags
@@ -56,26 +96,43 @@ def read_spec(call: Call) -> PodSpec:
         if name:
             raise UsageError("cannot specify a name both as argument and with --name", see=False)
         name = call.args[0]
-    own = flags.flags.owns
-    values = {key: value for key, value in flags.values.items() if own(key) and key not in (*_OWN_NAMES, "help")}
-    try:
-        inner = from_flags(values, "", (), environment=environ())
-    except InvalidArgument as error:
-        if error.message.startswith('invalid argument "') and '" flag: ' in error.message:
-            raise UsageError(error.message) from None
-        raise
     return PodSpec(
         name=name,
-        container=inner,
-        create_command=list(call.argv),
+        container=_container(call),
         exit_policy=flags.text("exit-policy") if flags.given("exit-policy") else None,
         infra=flags.on("infra"),
-        infra_command=words(flags.text("infra-command")) if flags.given("infra-command") else None,
         infra_image=flags.text("infra-image") if flags.given("infra-image") else None,
-        infra_name=flags.text("infra-name"),
-        infra_conmon_pid_file=flags.text("infra-conmon-pidfile"),
         pod_id_file=flags.text("pod-id-file"),
         replace_existing=flags.on("replace"),
         share=share(flags.text("share")) if flags.given("share") else None,
         share_parent=flags.on("share-parent"),
+        **_shared(call),
     )
+
+
+def _container(call: Call) -> ContainerSpec:
+    """What the options of containers ask for. Raises :class:`UsageError`, ``InvalidArgument``."""
+    from wherry.config.environment import environ
+    from wherry.spec.parse import from_flags
+
+    own = call.flags.flags.owns
+    values = {key: value for key, value in call.flags.values.items() if own(key) and key not in (*_OWN_NAMES, "help")}
+    try:
+        return from_flags(values, "", (), environment=environ())
+    except InvalidArgument as error:
+        if error.message.startswith('invalid argument "') and '" flag: ' in error.message:
+            raise UsageError(error.message) from None
+        raise
+
+
+def _shared(call: Call) -> dict[str, Any]:
+    """The fields ``pod create`` and ``pod clone`` both have flags for."""
+    from wherry.spec.parse_process import words
+
+    flags = call.flags
+    return {
+        "create_command": list(call.argv),
+        "infra_command": words(flags.text("infra-command")) if flags.given("infra-command") else None,
+        "infra_name": flags.text("infra-name"),
+        "infra_conmon_pid_file": flags.text("infra-conmon-pidfile"),
+    }

@@ -14,18 +14,26 @@ if TYPE_CHECKING:
 
 
 def clone(
-    runtime: Runtime, identity: str, name: str = "", image: str = "", changes: ContainerSpec | None = None
+    runtime: Runtime,
+    identity: str,
+    name: str = "",
+    image: str = "",
+    changes: ContainerSpec | None = None,
+    pod: str = "",
 ) -> ContainerConfig:
     """Create a container like *identity*, called *name* (empty: ``OLD-clone``, ``OLD-clone1``, ...).
 
-    *image* is used instead of the original's; *changes* are made as ``update`` makes them.  Addresses given by hand are
+    *image* is used instead of the original's; *changes* are made as ``update`` makes them; *pod* is the id of the pod
+    it becomes a member of, with the namespaces that one shares.  Addresses given by hand are
     not taken over, anonymous volumes are made anew.  Raises ``NameInUse``, ``NoSuchImage``.
     """
     from wherry.engine.create import add
     from wherry.engine.update import changed, changed_resources
 
     old = runtime.state.container_config(identity)
-    config = _copy(runtime, old, check_name(name) if name else _free_name(runtime, old.name))
+    config = copy(runtime, old, check_name(name) if name else free_name(runtime, old.name))
+    if pod:
+        config = _moved(runtime, old, config, pod)
     if image:
         config = _with_image(runtime, config, image)
     if changes is not None:
@@ -34,7 +42,31 @@ def clone(
     return config
 
 
-def _free_name(runtime: Runtime, name: str) -> str:
+def _moved(runtime: Runtime, old: ContainerConfig, config: ContainerConfig, pod: str) -> ContainerConfig:
+    """*config* as a member of *pod*; what it shared with its old pod's infra container it shares with the new one's."""
+    from wherry.engine.create import image_facts, resolve_config
+    from wherry.engine.merge import merged_fields
+    from wherry.engine.pod_clone import IDENTITY, in_pod
+    from wherry.engine.pod_members import joined
+    from wherry.spec.parse_keywords import from_keywords
+
+    new, state = runtime.state.pod(pod)
+    new_ids = {}
+    if old.pod:
+        before = runtime.state.pod(old.pod)[1].infra_id
+        if before and state.infra_id:
+            new_ids[before] = state.infra_id
+        return in_pod(config, new, state.cgroup_path, new_ids)
+    image = old.rootfs_image_id or old.rootfs
+    plain = from_keywords(image, rootfs=bool(old.rootfs) or None)
+    facts = None if old.rootfs else image_facts(runtime, plain, None)
+    spec, fields = joined(runtime, plain, new, state)
+    two = [resolve_config(runtime, one, facts, config.name) for one in (plain, spec)]
+    changes = merged_fields(config, *two, but=IDENTITY - {"networks"})
+    return config.replace(**{**changes, **fields})
+
+
+def free_name(runtime: Runtime, name: str) -> str:
     candidate = f"{name}-clone"
     number = 0
     while runtime.state.has_container(candidate):
@@ -43,9 +75,10 @@ def _free_name(runtime: Runtime, name: str) -> str:
     return candidate
 
 
-def _copy(runtime: Runtime, old: ContainerConfig, name: str) -> ContainerConfig:
+def copy(runtime: Runtime, old: ContainerConfig, name: str) -> ContainerConfig:
+    """*old* with an identity of its own; a member of the same pod, if any."""
     identity = generate_id()
-    directory = runtime.store.container_dir(identity)
+    directory = runtime.paths.own_directory(identity) if old.rootfs else runtime.store.container_dir(identity)
     networks = {
         network: options.replace(
             aliases=[short(identity) if alias == short(old.id) else alias for alias in options.aliases],

@@ -163,11 +163,17 @@ class Container:
 
         self._config = update(self._runtime, self.id, spec)
 
-    def clone(self, name: str = "", *, image: str = "", changes: ContainerSpec | None = None) -> Container:
-        """A new container with this one's configuration; without *name* it is called ``NAME-clone``."""
+    def clone(
+        self, name: str = "", *, image: str = "", changes: ContainerSpec | None = None, pod: str = ""
+    ) -> Container:
+        """A new container with this one's configuration; without *name* it is called ``NAME-clone``.
+
+        *pod* is the id or name of the pod to put it into.
+        """
         from wherry.engine.clone import clone
 
-        return Container(self._runtime, clone(self._runtime, self.id, name, image, changes))
+        identity = self._runtime.state.pod_id(pod) if pod else ""
+        return Container(self._runtime, clone(self._runtime, self.id, name, image, changes, identity))
 
     # -- files ---------------------------------------------------------------------------------------------------
 
@@ -352,7 +358,11 @@ class Container:
         return follow(self._runtime, self.id, interval)
 
     def ports(self) -> Sequence[PortMapping]:
-        """The published ports: as chosen while the container runs, else as asked for."""
+        """The published ports: as chosen while the container runs, else as asked for; those of the container whose
+        network namespace it is in.
+        """
+        if self._config.net_ns_ctr:
+            return self._runtime.containers.get(self._config.net_ns_ctr).ports()
         return self._runtime.state.container_state(self.id).port_mappings or self._config.port_mappings
 
     def diff(self, other: str = "") -> list[Change]:

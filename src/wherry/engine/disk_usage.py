@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from wherry.engine.listing import Summary
 from wherry.model.record import Record
 from wherry.storage.records import ImageRecord
@@ -97,7 +99,8 @@ def _containers(runtime: Runtime) -> list[ContainerUsage]:
 
 def _volumes(runtime: Runtime) -> list[VolumeUsage]:
     found = []
-    for config, _state in runtime.state.volumes():
+    for config, state in runtime.state.volumes():
         users = len(runtime.state.volume_users(config.name))
-        found.append(VolumeUsage(name=config.name, links=users, size=size_of(config.mount_point)))
+        path = config.mount_point or state.mount_point
+        found.append(VolumeUsage(name=config.name, links=users, size=size_of(path) if os.path.isdir(path) else 0))
     return found

@@ -164,8 +164,8 @@ def _named_volume(
     from wherry.errors import NoSuchVolume
 
     try:
-        volume, _state_of_volume = runtime.state.volume(name)
-        source, driver = volume.mount_point, volume.driver
+        volume, state_of_volume = runtime.state.volume(name)
+        source, driver = volume.mount_point or state_of_volume.mount_point, volume.driver
     except NoSuchVolume:
         source, driver = "", "local"
     data = {"Type": "volume", "Name": name, "Source": source, "Destination": destination, "Driver": driver}

@@ -75,6 +75,8 @@ def listing(
         rows = runtime.state.container_rows(all=True, namespace=runtime.settings.options.namespace)
     rows = _reconciled(runtime, rows)
     found = [_summary(row) for row in rows]
+    if any(row.is_infra and row.ports for row in rows):
+        found = _with_pod_ports(runtime, found)
     if external:
         found += _external(runtime, {row.id for row in rows})
     if filters:
@@ -172,6 +174,24 @@ def _summary(row: ContainerRow) -> Summary:
         restarts=row.restart_count,
         health=row.health_status,
     )
+
+
+def _with_pod_ports(runtime: Runtime, found: list[Summary]) -> list[Summary]:
+    """A member in the network namespace of its pod's infra container has that one's ports (as Podman shows it)."""
+    from wherry.errors import NoSuchContainer
+
+    infra = {summary.pod: summary for summary in found if summary.is_infra and summary.ports}
+
+    def ports(summary: Summary) -> Summary:
+        of_pod = infra.get(summary.pod) if summary.pod and not summary.is_infra else None
+        try:
+            if of_pod is not None and runtime.state.container_config(summary.id).net_ns_ctr == of_pod.id:
+                return summary.replace(ports=of_pod.ports)
+        except NoSuchContainer:     # removed meanwhile
+            pass
+        return summary
+
+    return [ports(summary) for summary in found]
 
 
 def _external(runtime: Runtime, known: set[str]) -> list[Summary]:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from wherry.engine.listing import Summary
     from wherry.engine.runtime import Runtime
     from wherry.model.pod import PodConfig, PodState
+    from wherry.spec.pod_spec import PodSpec
 
 
 class Pod:
@@ -104,6 +105,22 @@ class Pod:
         from wherry.engine.pod_remove import remove
 
         remove(self._runtime, self.id, force=force, timeout=timeout)
+
+    def clone(self, name: str = "", **options: Any) -> Pod:
+        """A new pod with clones of all containers; without *name* it is called ``NAME-clone``.
+
+        *options* are ``infra_name=``, ``infra_command=`` and those keywords of containers that ``wherry pod clone``
+        has as flags.
+        """
+        from wherry.engine.pods import pod_spec
+
+        return self.clone_from_spec(pod_spec(name, **options))
+
+    def clone_from_spec(self, asked: PodSpec) -> Pod:
+        """:meth:`clone` from a parsed specification (what the command line does)."""
+        from wherry.engine.pod_clone import clone
+
+        return Pod(self._runtime, clone(self._runtime, self.id, asked))
 
     def inspect(self) -> dict[str, Any]:
         """The tree ``wherry pod inspect`` prints."""

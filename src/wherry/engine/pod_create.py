@@ -13,7 +13,7 @@ from wherry.model.names import random_name
 from wherry.model.pod import PodConfig, PodState
 from wherry.model.record import EMPTY
 from wherry.model.timestamps import now, now_ns
-from wherry.spec.pod_spec import DEFAULT_SHARE, check
+from wherry.spec.pod_spec import DEFAULT_SHARE, check, wants_user_namespace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def create(runtime: Runtime, spec: PodSpec, reporter: Reporter | None = None) ->
     if spec.infra:
         pod = _with_infra(runtime, spec, pod, reporter)
     else:
-        runtime.state.add_pod(pod, PodState(cgroup_path=_cgroup_path(runtime, pod)), event(pod, "create"))
+        runtime.state.add_pod(pod, PodState(cgroup_path=cgroup_path(runtime, pod)), event(pod, "create"))
         runtime.publish()
     if spec.pod_id_file:
         _write_id_file(runtime, pod, spec.pod_id_file)
@@ -71,7 +71,7 @@ def _config(runtime: Runtime, spec: PodSpec) -> PodConfig:
     settings = runtime.settings
     inner, restart = spec.container, spec.restart
     shares = list(DEFAULT_SHARE) if spec.share is None else list(spec.share)
-    if inner.userns and inner.userns != "host" and "user" not in shares:
+    if wants_user_namespace(inner) and "user" not in shares:
         shares.append("user")
     return PodConfig(
         id=generate_id(),
@@ -104,7 +104,7 @@ def _free_name(runtime: Runtime) -> str:
     return f"{random_name()}_{os.urandom(4).hex()}"
 
 
-def _cgroup_path(runtime: Runtime, pod: PodConfig) -> str:
+def cgroup_path(runtime: Runtime, pod: PodConfig) -> str:
     """The control group the members' groups are in, empty when the pod has none of its own."""
     if not pod.uses_pod_cgroup or not pod.cgroup_parent:
         return pod.cgroup_parent
@@ -115,40 +115,53 @@ def _cgroup_path(runtime: Runtime, pod: PodConfig) -> str:
 
 def _with_infra(runtime: Runtime, spec: PodSpec, pod: PodConfig, reporter: Reporter | None) -> PodConfig:
     """Resolve the infra container and commit pod and container in one transaction; the pod as it was committed."""
-    inner = _infra_spec(runtime, spec, pod)
+    inner = infra_spec(runtime, spec, pod)
     containers.refuse_unsupported(inner)
     image = None if inner.rootfs else containers.image_facts(runtime, inner, reporter)
     name = spec.infra_name or f"{pod.id[:12]}-infra"
     check_name(name)
-    cgroup_path = _cgroup_path(runtime, pod)
+    path = cgroup_path(runtime, pod)
     config = containers.resolve_config(runtime, inner, image, name)
     resources = (config.spec.get("linux") or EMPTY).get("resources") or EMPTY
     limits = {key: value for key, value in resources.items() if key in ("cpu", "memory", "blockIO", "pids")}
     if limits:
         pod = pod.replace(resources=limits)
-    config = _infra_config(config, pod, cgroup_path, {key: resources[key] for key in resources if key not in limits})
-    state = PodState(cgroup_path=cgroup_path, infra_id=config.id)
+    config = _infra_config(config, pod, path, {key: resources[key] for key in resources if key not in limits})
+    state = PodState(cgroup_path=path, infra_id=config.id)
+
+    add_infra(runtime, config, pod, state)
+    return pod
+
+
+def add_infra(runtime: Runtime, config: ContainerConfig, pod: PodConfig, state: PodState) -> None:
+    """Commit pod and infra container in one transaction."""
 
     def also() -> None:
         runtime.state.add_pod(pod, state, event(pod, "create"))
 
+    if config.rootfs and config.id_mappings.uid_map:
+        from wherry.storage.shifting import open_the_way
+
+        try:
+            open_the_way([config.rootfs], runtime.settings.storage.graph_root)
+        except OSError as error:
+            raise from_os_error(error, "making the root file system of infra containers passable") from None
     containers.add(runtime, config, also)
-    return pod
 
 
 def _infra_config(
-    config: ContainerConfig, pod: PodConfig, cgroup_path: str, resources: dict[str, Any]
+    config: ContainerConfig, pod: PodConfig, path: str, resources: dict[str, Any]
 ) -> ContainerConfig:
     """*config* as the infra container's: in the pod, its limits the pod's."""
     tree = dict(config.spec)
     tree["linux"] = {**tree["linux"], "resources": resources}
     return config.replace(
-        pod=pod.id, is_infra=True, spec=tree, no_shm_share=False, cgroup_parent=cgroup_path or config.cgroup_parent,
+        pod=pod.id, is_infra=True, spec=tree, no_shm_share=False, cgroup_parent=path or config.cgroup_parent,
         restart_policy="", restart_retries=0, labels={},
     )
 
 
-def _infra_spec(runtime: Runtime, spec: PodSpec, pod: PodConfig) -> ContainerSpec:
+def infra_spec(runtime: Runtime, spec: PodSpec, pod: PodConfig) -> ContainerSpec:
     """The infra container: a program that waits, in a root file system with nothing else or in an image."""
     from wherry.spec.container_spec import MountRequest, NetworkRequest
 
@@ -176,6 +189,17 @@ def _infra_spec(runtime: Runtime, spec: PodSpec, pod: PodConfig) -> ContainerSpe
         image=_pause_root(runtime), rootfs=True, read_only=True, read_only_tmpfs=False,
         command=list(command or (PAUSE, "-P")), mounts=[*(inner.mounts or ()), mount], **changes,
     )
+
+
+def without_volumes(config: ContainerConfig) -> ContainerConfig:
+    """The infra container in the root file system all infra containers share, as it is started.
+
+    Its volumes are there for the members to take over; nothing in it reads them, and there is no place to mount them.
+    """
+    tree = dict(config.spec)
+    places = {place for place in config.user_volumes if place != PAUSE}
+    tree["mounts"] = [mount for mount in tree.get("mounts") or () if mount.get("destination") not in places]
+    return config.replace(spec=tree, named_volumes=(), overlay_volumes=(), image_volumes=())
 
 
 def _pause_program(runtime: Runtime) -> str:

@@ -30,7 +30,9 @@ def create_member(runtime: Runtime, spec: ContainerSpec, reporter: Reporter | No
     identity = made or runtime.state.pod_id(text, runtime.settings.options.namespace)
     try:
         pod, state = runtime.state.pod(identity)
-        return containers.create(runtime, *_joined(runtime, spec, pod, state, reporter))
+        _check_init(runtime, spec, state)
+        inner, fields = joined(runtime, spec, pod, state)
+        return containers.create(runtime, inner, reporter, fields)
     except BaseException:
         if made:
             from wherry.engine.pod_remove import remove
@@ -69,11 +71,10 @@ def _new_pod(runtime: Runtime, name: str, spec: ContainerSpec) -> tuple[str, Con
     return pod.id, spec.replace(userns=None, **dict.fromkeys(values))
 
 
-def _joined(
-    runtime: Runtime, spec: ContainerSpec, pod: PodConfig, state: PodState, reporter: Reporter | None
-) -> tuple[ContainerSpec, Reporter | None, dict[str, Any]]:
+def joined(
+    runtime: Runtime, spec: ContainerSpec, pod: PodConfig, state: PodState
+) -> tuple[ContainerSpec, dict[str, Any]]:
     """The request with the pod's namespaces, and the fields of the configuration that make it a member."""
-    _check_init(runtime, spec, state)
     changes: dict[str, Any] = {"pod": None, "pod_id_file": None}
     if state.infra_id:
         changes.update(_namespaces(spec, pod, state))
@@ -85,7 +86,7 @@ def _joined(
     fields: dict[str, Any] = {"pod": pod.id}
     if pod.uses_pod_cgroup and state.cgroup_path and spec.cgroup_parent is None and spec.cgroups != "disabled":
         fields["cgroup_parent"] = state.cgroup_path
-    return spec.replace(**changes), reporter, fields
+    return spec.replace(**changes), fields
 
 
 def _check_init(runtime: Runtime, spec: ContainerSpec, state: PodState) -> None:

@@ -27,6 +27,16 @@ def summaries(runtime: Runtime) -> dict[str, list[Summary]]:
     return found
 
 
+def pod_spec(name: str, **options: Any) -> PodSpec:
+    """The specification that fields of :class:`PodSpec` and keywords of containers ask for."""
+    from wherry.config.environment import environ
+    from wherry.spec.parse_keywords import from_keywords
+    from wherry.spec.pod_spec import PodSpec
+
+    own = {key: options.pop(key) for key in list(options) if key in PodSpec.__annotations__ and key != "container"}
+    return PodSpec(name=name, container=from_keywords("", (), environ=environ(), **options), **own)
+
+
 class PodCollection:
     """``rt.pods``: make, find and list pods."""
 
@@ -53,13 +63,8 @@ class PodCollection:
 
         *share* names namespaces (ipc, net, uts, pid, cgroup, user); None is ipc, net and uts.
         """
-        from wherry.config.environment import environ
-        from wherry.spec.parse_keywords import from_keywords
-        from wherry.spec.pod_spec import PodSpec
-
-        return self.create_from_spec(PodSpec(
-            name=name,
-            container=from_keywords("", (), environ=environ(), **options),
+        return self.create_from_spec(pod_spec(
+            name,
             infra=infra,
             infra_image=infra_image,
             infra_command=infra_command,
@@ -69,6 +74,7 @@ class PodCollection:
             exit_policy=exit_policy,
             replace_existing=replace,
             pod_id_file=pod_id_file,
+            **options,
         ))
 
     def create_from_spec(self, spec: PodSpec, reporter: Reporter | None = None) -> Pod:

@@ -41,6 +41,10 @@ def create_in_runtime(held: LockedContainer) -> None:
             from wherry.engine.pod_cgroup import prepare as prepare_pod
 
             prepare_pod(runtime, config.pod)
+            if config.rootfs:
+                from wherry.engine.pod_create import without_volumes
+
+                held.config = config = without_volumes(config)
         root = _mount_root(held)
         make_dirs(state.run_dir)
         spec = compile_spec(config, _facts(held, root))

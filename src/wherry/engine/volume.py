@@ -42,8 +42,17 @@ class Volume:
 
     @property
     def mount_point(self) -> str:
-        """The directory on the host."""
-        return self._config.mount_point
+        """The directory on the host; empty for a plugin's volume that was not mounted yet."""
+        return self._config.mount_point or self._state.mount_point
+
+    @property
+    def scope(self) -> str:
+        """``local``, or what the volume's plugin says. Raises ``WherryError`` when it cannot be asked."""
+        from wherry.engine import volume_drivers
+
+        if not volume_drivers.is_plugins(self._config):
+            return "local"
+        return volume_drivers.plugin_of(self._runtime, self._config).scope()
 
     @property
     def created_ns(self) -> int:
@@ -82,7 +91,7 @@ class Volume:
         """Bytes its files take, as ``system df`` counts them."""
         from wherry.engine.volume_archive import size
 
-        return size(self._config.mount_point)
+        return size(self.mount_point)
 
     def remove(self, *, force: bool = False, timeout: int | None = None) -> None:
         """Remove the volume; with *force* after removing the containers that use it, stopped in *timeout* seconds.
@@ -95,7 +104,7 @@ class Volume:
         if force:
             for identity in self.users():
                 remove(self._runtime, identity, force=True, timeout=timeout)
-        volumes.remove(self._runtime, self.name)
+        volumes.remove(self._runtime, self.name, force=force)
 
     def inspect(self) -> dict[str, Any]:
         """The tree ``wherry volume inspect`` prints."""
@@ -103,8 +112,9 @@ class Volume:
         tree: dict[str, Any] = {
             "Name": config.name,
             "Driver": config.driver,
-            "Mountpoint": config.mount_point,
+            "Mountpoint": config.mount_point or state.mount_point,
             "CreatedAt": config.created_time,
+            **self._from_plugin(),
             "Labels": dict(config.labels),
             "Scope": "local",
             "Options": dict(config.options),
@@ -115,8 +125,29 @@ class Volume:
         tree["MountCount"] = state.mount_count
         optional = {"NeedsCopyUp": state.needs_copy_up, "NeedsChown": state.needs_chown}
         tree.update({key: value for key, value in optional.items() if value})
+        if config.driver not in ("local", "image"):
+            default = self._runtime.settings.engine.volume_plugin_timeout
+            tree["Timeout"] = default if config.timeout is None else config.timeout
+        if config.storage_id:
+            tree["StorageID"] = config.storage_id
         tree["LockNumber"] = 0
         return tree
+
+    def _from_plugin(self) -> dict[str, Any]:
+        """What only the plugin knows. One that does not answer is no reason to show nothing."""
+        from wherry.engine import volume_drivers
+        from wherry.errors import WherryError
+        from wherry.sys import log
+
+        if not volume_drivers.is_plugins(self._config):
+            return {}
+        try:
+            found = volume_drivers.plugin_of(self._runtime, self._config).get(self.name)
+        except WherryError as error:
+            log.error(f"volume {self.name}: {error}")
+            return {}
+        status = found.get("Status")
+        return {"Status": status} if isinstance(status, dict) and status else {}
 
     def __enter__(self) -> Volume:
         return self

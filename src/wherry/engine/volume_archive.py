@@ -41,6 +41,8 @@ def import_tar(runtime: Runtime, name: str, stream: Readable) -> None:
 
 def size(path: str) -> int:
     """Bytes the files below *path* have; one with several names counts once. Raises ``WherryError``."""
+    if not path:
+        return 0
     seen: set[tuple[int, int]] = set()
     total = 0
     try:

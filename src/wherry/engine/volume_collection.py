@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wherry.engine.volume import Volume
-from wherry.errors import InvalidArgument, NoSuchVolume, Unavailable, VolumeExists, WherryError
+from wherry.errors import InvalidArgument, NoSuchVolume, VolumeExists, WherryError
 from wherry.model.ids import check_name, generate_id
 from wherry.model.timestamps import now
 from wherry.model.volume import VolumeConfig
@@ -35,22 +35,25 @@ class VolumeCollection:
     ) -> Volume:
         """Create a volume; one without *name* gets a random one.
 
-        *options* of the local driver are ``type``, ``device`` and ``o`` as mount(8) has them; *uid* and *gid* own the
-        directory.  With *exist_ok* a volume that exists already is returned as it is.  Raises ``VolumeExists``,
-        ``InvalidArgument``.
+        *options* of the local driver are ``type``, ``device`` and ``o`` as mount(8) has them, that of the ``image``
+        driver is ``image``; other drivers are plugins with options of their own.  *uid* and *gid* own the directory.
+        With *exist_ok* a volume that exists already is returned as it is.  Raises ``VolumeExists``,
+        ``InvalidArgument``, ``Unavailable``.
         """
         from wherry.engine import volumes
-        from wherry.engine.volume_options import LOCAL, local_options
+        from wherry.engine.volume_drivers import LOCAL
+        from wherry.engine.volume_options import local_options, plugin_options
 
         if name:
             check_name(name)
-        if driver not in ("", LOCAL):
-            raise Unavailable(f"volume plugin {driver} not found: required plugin missing")
-        wanted = local_options(options or {})
+        driver = driver or LOCAL
+        wanted = (local_options if driver == LOCAL else plugin_options)(options or {})
         own_uid = wanted.uid if uid is None else uid
         own_gid = wanted.gid if gid is None else gid
         config = VolumeConfig(
             name=name or generate_id(),
+            driver=driver,
+            timeout=wanted.timeout,
             labels=dict(labels or {}),
             created_time=now(),
             options=wanted.options,
@@ -117,4 +120,6 @@ class VolumeCollection:
         """Bring the database in line with volume plugins: names added, names removed, errors. The local driver has
         nothing to bring in line.
         """
-        return [], [], []
+        from wherry.engine.volume_reload import reload
+
+        return reload(self._runtime)

@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 
 from wherry.engine import rootfs_files, volumes
-from wherry.engine.volume_options import needs_mount
+from wherry.engine import volume_drivers as drivers
+from wherry.engine.volume_options import needs_mount as options_need_mount
 from wherry.errors import InvalidArgument, NoSuchVolume, WherryError, from_os_error
 from wherry.sys import log
 from wherry.sys.mounts import detach, is_mount_point
@@ -38,14 +39,27 @@ def mount_paths(
     found = {}
     for wanted in config.named_volumes:
         volume, state = runtime.state.volume(wanted.name)
-        if needs_mount(volume.options) or state.needs_copy_up or state.needs_chown or not _is_there(volume):
+        path = volume.mount_point
+        if needs_mount(volume) or state.needs_copy_up or state.needs_chown or not _is_there(volume):
             with volumes.Lock(runtime, wanted.name):
                 volume, state = runtime.state.volume(wanted.name)
-                volumes.make_directory(volume)
-                mount(volume)
-                _first_use(runtime, wanted, volume, state, config, root, user)
-        found[wanted.destination] = volume.mount_point
+                path = _bring(runtime, volume, state, config.id)
+                _first_use(runtime, wanted, volume, state, config, root, user, path)
+        found[wanted.destination] = path
     return found
+
+
+def _bring(runtime: Runtime, volume: VolumeConfig, state: VolumeState, user: str) -> str:
+    """The directory of the volume, mounted for *user* if it needs that; the volume's lock is held."""
+    if not drivers.is_plugins(volume):
+        volumes.make_directory(volume)
+        mount(runtime, volume)
+        return volume.mount_point
+    path = drivers.plugin_of(runtime, volume).mount(volume.name, user)
+    if state.mount_point != path:
+        state.mount_point = path
+        runtime.state.save_volume_state(volume.name, state)
+    return path
 
 
 def _is_there(volume: VolumeConfig) -> bool:
@@ -60,11 +74,13 @@ def _first_use(
     config: ContainerConfig,
     root: str,
     user: ExecUser | None,
+    path: str,
 ) -> None:
     copy = state.needs_copy_up and "nocopy" not in wanted.options and "nocopy" not in volume.options
     if copy:
-        state.copied_up = copy_up(root, wanted.destination, volume.mount_point)
-    if state.needs_chown and (user is not None or copy):
+        state.copied_up = copy_up(root, wanted.destination, path)
+    # The owner of what a driver keeps is the driver's business.
+    if state.needs_chown and (user is not None or copy) and volume.driver == drivers.LOCAL:
         _take_owner(volume, state, config, wanted.destination, root, user)
     if state.needs_chown or state.needs_copy_up:
         state.needs_copy_up = state.needs_copy_up and not copy
@@ -125,12 +141,19 @@ def copy_up(root: str, destination: str, target: str) -> bool:
     return True
 
 
-def mount(volume: VolumeConfig) -> bool:
-    """Mount what the volume's options say, unless it is mounted; True if it was mounted now.
+def needs_mount(volume: VolumeConfig) -> bool:
+    """Must something be mounted before the volume is used?"""
+    return volume.driver != drivers.LOCAL or options_need_mount(volume.options)
+
+
+def mount(runtime: Runtime, volume: VolumeConfig) -> bool:
+    """Mount what the volume's options say, unless it is mounted; True if it was mounted now. Not for plugins' volumes.
 
     It is left to mount(8), which knows the helpers of network file systems.  Raises ``WherryError``.
     """
-    if not needs_mount(volume.options) or is_mount_point(volume.mount_point):
+    if volume.driver == drivers.IMAGE:
+        return drivers.mount_layer(runtime, volume)
+    if not needs_mount(volume) or is_mount_point(volume.mount_point):
         return False
     from wherry.sys.processes import find_program, run
 
@@ -154,9 +177,11 @@ def mount(volume: VolumeConfig) -> bool:
     return True
 
 
-def unmount_all(volume: VolumeConfig) -> None:
+def unmount_all(runtime: Runtime, volume: VolumeConfig) -> None:
     """Unmount whatever is mounted on the volume; processes that still use it keep it. Raises ``WherryError``."""
-    if needs_mount(volume.options):
+    if volume.driver == drivers.IMAGE:
+        drivers.unmount_layer(runtime, volume)
+    elif volume.driver == drivers.LOCAL and needs_mount(volume):
         try:
             detach(volume.mount_point)
         except OSError as error:
@@ -165,13 +190,15 @@ def unmount_all(volume: VolumeConfig) -> None:
 
 def release(runtime: Runtime, config: ContainerConfig) -> None:
     """After a container ended: unmount those of its volumes nobody uses any more."""
-    for wanted in config.named_volumes:
+    for name in dict.fromkeys(wanted.name for wanted in config.named_volumes):
         try:
-            volume, _state = runtime.state.volume(wanted.name)
+            volume, _state = runtime.state.volume(name)
         except NoSuchVolume:
             continue
-        if needs_mount(volume.options):
-            release_volume(runtime, wanted.name, but=config.id)
+        if drivers.is_plugins(volume):
+            drivers.release_plugins(runtime, volume, config.id)
+        elif needs_mount(volume):
+            release_volume(runtime, name, but=config.id)
 
 
 def release_volume(runtime: Runtime, name: str, but: str = "") -> None:
@@ -179,7 +206,7 @@ def release_volume(runtime: Runtime, name: str, but: str = "") -> None:
     with volumes.Lock(runtime, name):
         volume, state = runtime.state.volume(name)
         if not state.mount_count and not users_up(runtime, name, but):
-            unmount_all(volume)
+            unmount_all(runtime, volume)
 
 
 def users_up(runtime: Runtime, name: str, but: str = "") -> list[str]:
@@ -197,13 +224,19 @@ def hold(runtime: Runtime, name: str) -> str:
     """``volume mount``: mount the volume until :func:`let_go`; returns its directory."""
     with volumes.Lock(runtime, name):
         volume, state = runtime.state.volume(name)
-        volumes.make_directory(volume)
-        if needs_mount(volume.options):
-            if mount(volume):
+        if drivers.is_plugins(volume):
+            path = _bring(runtime, volume, state, drivers.HOLDER)
+            state.mount_count += 1
+        else:
+            path = volume.mount_point
+            volumes.make_directory(volume)
+            if not needs_mount(volume):
+                return path
+            if mount(runtime, volume):
                 state.mount_count = 0           # what was counted before belongs to an earlier boot
             state.mount_count += 1
-            runtime.state.save_volume_state(name, state)
-        return volume.mount_point
+        runtime.state.save_volume_state(name, state)
+        return path
 
 
 def let_go(runtime: Runtime, name: str) -> None:
@@ -212,6 +245,8 @@ def let_go(runtime: Runtime, name: str) -> None:
         volume, state = runtime.state.volume(name)
         if state.mount_count:
             state.mount_count -= 1
+            if drivers.is_plugins(volume) and not state.mount_count:
+                drivers.plugin_of(runtime, volume).unmount(name, drivers.HOLDER)
             runtime.state.save_volume_state(name, state)
         if not state.mount_count and not users_up(runtime, name):
-            unmount_all(volume)
+            unmount_all(runtime, volume)

@@ -28,6 +28,7 @@ class LocalOptions(Record):
     size: int = 0                   # bytes, 0 = unlimited
     inodes: int = 0
     no_quota: bool = False
+    timeout: int | None = None      # seconds a plugin may take to answer
 
 
 def read(words: Sequence[str]) -> dict[str, str]:
@@ -42,6 +43,23 @@ def read(words: Sequence[str]) -> dict[str, str]:
         else:
             options[key] = value if equals else ""
     return options
+
+
+def plugin_options(given: Mapping[str, str]) -> LocalOptions:
+    """Options of a volume of a plugin: all its own but ``timeout`` in ``o``. Raises ``InvalidArgument``."""
+    options = dict(given)
+    timeout = None
+    words = options.pop("o", "").split(",")
+    for word in words:
+        if word.lower().startswith("timeout="):
+            value = word.partition("=")[2]
+            if not value.isdecimal():
+                raise InvalidArgument(f"cannot convert Timeout {value} to an integer")
+            timeout = int(value)
+    rest = [word for word in words if word and not word.lower().startswith("timeout=")]
+    if rest:
+        options["o"] = ",".join(rest)
+    return LocalOptions(options=options, timeout=timeout)
 
 
 def local_options(given: Mapping[str, str]) -> LocalOptions:
@@ -95,6 +113,11 @@ def _special(word: str, found: dict[str, Any], options: dict[str, str]) -> bool:
         from wherry.spec.parse_values import size_decimal
 
         found[name] = size_decimal(value)
+    elif name == "timeout":
+        raise InvalidArgument(
+            "running volume create option: Volume driver timeout can only be used with non-local volume drivers: "
+            "invalid argument"
+        )
     elif name == "noquota":
         found["no_quota"] = True
     else:

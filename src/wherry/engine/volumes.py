@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 
-from wherry.errors import NoSuchVolume, VolumeExists, from_os_error
+from wherry.engine import volume_drivers as drivers
+from wherry.errors import NoSuchVolume, VolumeExists, WherryError, from_os_error
 from wherry.model import ranks
 from wherry.model.event import Event
 from wherry.model.ids import generate_id
@@ -83,20 +84,32 @@ def add(runtime: Runtime, config: VolumeConfig, *, owned: bool = False) -> Volum
     for intent in runtime.state.intents():
         if intent.kind == REMOVE and intent.object_id == config.name:
             finish_removal(runtime, intent)     # or the new volume would have the old one's files
-    config = config.replace(mount_point=f"{runtime.paths.volumes}/{config.name}/_data")
+    if _exists(runtime, config.name):       # before a driver makes anything; the database checks again
+        from wherry.state.refusals import volume_exists
+
+        raise volume_exists(config.name)
+    if not drivers.is_plugins(config):
+        config = config.replace(mount_point=f"{runtime.paths.volumes}/{config.name}/_data")
     state = VolumeState(needs_copy_up=True, needs_chown=not owned)
-    runtime.state.add_volume(config, state, event("create", config.name))
+    config = drivers.create(runtime, config)
+    try:
+        runtime.state.add_volume(config, state, event("create", config.name))
+    except BaseException as error:
+        if not (isinstance(error, VolumeExists) and drivers.is_plugins(config)):    # then it is the other's by now
+            drivers.take_back(runtime, config)
+        raise
     try:
         make_directory(config)
     except OSError as error:
         runtime.state.remove_volume(config.name)
+        drivers.take_back(runtime, config)
         raise from_os_error(error, "creating volume directory") from None
     return config
 
 
 def make_directory(config: VolumeConfig) -> None:
     """The volume's directory with the owner that was asked for; one that exists is left alone. Raises ``OSError``."""
-    if os.path.isdir(config.mount_point):
+    if not config.mount_point or os.path.isdir(config.mount_point):
         return
     make_dirs(os.path.dirname(config.mount_point))
     make_dirs(config.mount_point, 0o755)
@@ -120,28 +133,53 @@ class Lock:
         self._lock.release(remove=True)
 
 
-def remove(runtime: Runtime, name: str) -> None:
-    """Remove a volume nobody uses, its content included. Raises ``VolumeInUse``, ``NoSuchVolume``."""
-    drop(runtime, name).remove_files()
+def remove(runtime: Runtime, name: str, *, force: bool = False) -> None:
+    """Remove a volume nobody uses, its content included. Raises ``VolumeInUse``, ``NoSuchVolume``.
+
+    A plugin that cannot remove it keeps it, unless *force*: then wherry forgets it all the same.
+    """
+    config = runtime.state.volume(name)[0]
+    users = runtime.state.volume_users(name)
+    if drivers.is_plugins(config) and not users:
+        try:
+            drivers.remove(runtime, config)
+        except WherryError as error:
+            if not force:
+                raise
+            log.warning(f"volume {name} is forgotten: {error}")
+        runtime.state.remove_volume(name, event("remove", name))
+    else:
+        drop(runtime, name).remove_files()
     runtime.publish()
 
 
 class Dropped:
     """A volume whose row is gone and whose files are to go; if that is interrupted, an intent tells of it."""
 
-    def __init__(self, runtime: Runtime, path: str, intent: int) -> None:
+    def __init__(self, runtime: Runtime, volume: VolumeConfig, intent: int) -> None:
         self._runtime = runtime
-        self._path = path
+        self._volume = volume
         self._intent = intent
 
     def remove_files(self) -> None:
         """Remove the files. What cannot be removed stays noted, with a warning."""
         try:
-            remove_tree(self._path)
-        except OSError as error:
-            log.warning(f"removing the files of a volume: {from_os_error(error, self._path)}")
+            _remove_files(self._runtime, self._volume)
+        except WherryError as error:
+            log.warning(f"removing the files of volume {self._volume.name}: {error}")
             return
         self._runtime.state.clear_intent(self._intent)
+
+
+def _remove_files(runtime: Runtime, volume: VolumeConfig) -> None:
+    """What the driver keeps, then the directory. Raises ``WherryError``."""
+    drivers.remove(runtime, volume)
+    if volume.mount_point:
+        path = os.path.dirname(volume.mount_point)
+        try:
+            remove_tree(path)
+        except OSError as error:
+            raise from_os_error(error, path) from None
 
 
 def drop(runtime: Runtime, name: str) -> Dropped:
@@ -151,20 +189,19 @@ def drop(runtime: Runtime, name: str) -> Dropped:
     """
     state = runtime.state
     config = state.volume(name)[0]
-    path = os.path.dirname(config.mount_point)
     if config.options and not state.volume_users(name):
         from wherry.engine.volume_mounts import unmount_all
 
-        unmount_all(config)
+        unmount_all(runtime, config)
     with state.transaction():
         state.remove_volume(name, event("remove", name))
-        return Dropped(runtime, path, state.add_intent(REMOVE, name, {"path": path}))
+        return Dropped(runtime, config, state.add_intent(REMOVE, name, {"volume": config.to_json()}))
 
 
 def finish_removal(runtime: Runtime, intent: Intent) -> None:
     """Remove the files of a volume whose removal was interrupted, unless there is a volume of that name again."""
     if not _exists(runtime, intent.object_id):
-        remove_tree(intent.data["path"])
+        _remove_files(runtime, VolumeConfig.from_json(intent.data["volume"]))
     runtime.state.clear_intent(intent.seq)
 
 

@@ -26,6 +26,14 @@ CONTAINER_OPTIONS = (
     "shm-size-systemd", "subgidname", "subuidname", "sysctl", "uidmap", "userns", "uts", "volume", "volumes-from",
 )
 
+#: Those that ``pod clone`` has.
+CLONE_OPTIONS = (
+    "blkio-weight", "blkio-weight-device", "cgroup-parent", "cpu-shares", "cpus", "cpuset-cpus", "cpuset-mems",
+    "device", "device-read-bps", "device-write-bps", "gidmap", "gpus", "hostname", "label", "label-file", "memory",
+    "memory-swap", "pid", "restart", "security-opt", "shm-size", "shm-size-systemd", "subgidname", "subuidname",
+    "sysctl", "uidmap", "userns", "uts", "volume", "volumes-from",
+)
+
 
 class PodSpec(Record):
     """``None`` means not given, which is not false."""
@@ -97,3 +105,10 @@ def check(spec: PodSpec) -> None:
         raise InvalidArgument("NoInfra and HostAdd cannot be used together")
     if inner.hostname:
         raise InvalidArgument("cannot specify hostname when a pod has no infra container")
+
+
+def wants_user_namespace(spec: ContainerSpec) -> bool:
+    """Do the options of an infra container give it a user namespace, which its members join then?"""
+    return bool(spec.uid_map or spec.gid_map or spec.sub_uid_name or spec.sub_gid_name) or (
+        spec.userns not in (None, "", "host")
+    )
