@@ -43,7 +43,7 @@ def test_what_can_be_changed(rt: Runtime, tmp_path: object) -> None:
         old.create(IMAGE, ["sleep", "100"], name="member")
         changes = {
             "hostname": "other", "cpu_shares": 100, "shm_size": "1m", "volumes": [f"{tmp_path}:/shared"],
-            "uid_map": ["0:100000:1000"], "gid_map": ["0:100000:1000"], "labels": {"x": "y"}, "infra_name": "waits",
+            "labels": {"x": "y"}, "infra_name": "waits",
         }
         with old.clone("two", **changes) as new:
             assert rt.containers.exists("waits")
@@ -52,10 +52,18 @@ def test_what_can_be_changed(rt: Runtime, tmp_path: object) -> None:
             assert member.exec(["hostname"]).stdout == "other\n"
             assert "1.0M" in member.exec(["df", "-h", "/dev/shm"]).stdout
             assert member.exec(["test", "-d", "/shared"]).exit_code == 0
-            assert member.exec(["cat", "/proc/self/uid_map"]).stdout.split() == ["0", "100000", "1000"]
             assert new.inspect()["cpu_shares"] == 100
             assert new.labels == {"x": "y"}
+
+
+def test_a_user_namespace_reaches_the_members(rt: Runtime) -> None:
+    with rt.pods.create("one", network="none") as old:
+        old.create(IMAGE, ["sleep", "100"], name="member")
+        with old.clone("two", uid_map=["0:100000:1000"], gid_map=["0:100000:1000"]) as new:
             assert "user" in new.inspect()["SharedNamespaces"]
+            config = rt.containers.get("member-clone").config
+            assert config.user_ns_ctr == new.state().infra_id
+            assert [(line.container_id, line.host_id) for line in config.id_mappings.uid_map] == [(0, 100000)]
 
 
 def test_pods_without_infra(rt: Runtime) -> None:

@@ -15,10 +15,11 @@ import pytest
 from wherry.engine.exit_command import with_shortcut
 from wherry.engine.owner import DONE
 from wherry.model.container import ContainerConfig
+from wherry.model.pod import PodConfig, PodState
 
 
 class Place:
-    def __init__(self, base: Path, pod: str = "") -> None:
+    def __init__(self, base: Path, pod: str = "", policy: str = "continue") -> None:
         self.base = base
         self.owner = base / "owners" / "c1"
         self.static = base / "static"
@@ -26,7 +27,8 @@ class Place:
         config = ContainerConfig(
             id="c1", pod=pod, static_dir=str(self.static), exit_command=["/bin/sh", "-c", f"echo . >> {self.ran}"]
         )
-        runtime = SimpleNamespace(paths=SimpleNamespace(owners=str(base / "owners")))
+        state = SimpleNamespace(pod=lambda _identity: (PodConfig(exit_policy=policy), PodState()))
+        runtime = SimpleNamespace(paths=SimpleNamespace(owners=str(base / "owners")), state=state)
         held: Any = SimpleNamespace(id="c1", config=config, runtime=runtime)
         self.words = list(with_shortcut(held))
         self.owner.parent.mkdir()
@@ -86,7 +88,13 @@ def test_without_flock_the_exit_command_runs(place: Place) -> None:
     assert place.ran.exists()
 
 
-def test_members_of_pods_have_no_shortcut(tmp_path: Path) -> None:
-    place = Place(tmp_path, pod="p1")
+def test_members_of_pods_that_end_with_them_have_no_shortcut(tmp_path: Path) -> None:
+    place = Place(tmp_path, pod="p1", policy="stop")
     place.owner.write_bytes(DONE)
     assert place.run()
+
+
+def test_other_members_have(tmp_path: Path) -> None:
+    place = Place(tmp_path, pod="p1")
+    place.owner.write_bytes(DONE)
+    assert not place.run()
