@@ -102,6 +102,8 @@ COMMANDS: dict[str, tuple[str, str, str, str, str]] = {
     "inspect": (
         "inspect:inspect", "{CONTAINER|IMAGE} [...]", "Show everything about containers and images", "", ""),
     "diff": ("diff:diff", "{CONTAINER|IMAGE} [{CONTAINER|IMAGE}]", "Show what a container or image changes", "", ""),
+    "generate systemd": (
+        "generate_systemd:systemd", "{CONTAINER|POD}", "Make systemd units for a container or pod", "", "1"),
     "image diff": ("diff:image_diff", "IMAGE [IMAGE]", "Show what an image's top layer changes", "", "1-2"),
     "image exists": (
         "images_exists:exists", "IMAGE", "Tell by the exit code whether an image exists", "", "1"),
@@ -207,6 +209,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str]] = {
 #: Commands that only hold others.
 GROUPS: dict[str, str] = {
     "container": "Manage containers",
+    "generate": "Generate units from containers and pods",
     "image": "Manage images",
     "network": "Manage networks",
     "image trust": "Manage the policy for images",

@@ -27,7 +27,8 @@ FROM_OPTIONS = ("container create", "container run")
 def kind_of(flag: Flag) -> str:
     """A flag's type in the notation of the facts; options split their comma-separated lines themselves."""
     option = BY_NAME.get(flag.name)
-    split = flag.split or (flag.many and option is not None and option.kind == CSV)
+    same = option is not None and option.help == flag.help      # not another command's flag of the same name
+    split = flag.split or (flag.many and same and option is not None and option.kind == CSV)
     return ("[,]" if split else "[]" if flag.many else "") + flag.kind
 
 

@@ -1,0 +1,1 @@
+"""systemd units: text for containers and pods, and the units that ship with wherry."""
