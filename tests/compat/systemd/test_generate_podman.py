@@ -1,8 +1,8 @@
 """``generate systemd``: the same container made by Podman and by wherry gives the same unit.
 
 Left out of the comparison: who wrote it and when, the global options (Podman 4.3 forgets them when it stops a
-container), white space, and two slips of Podman 4.3 that are named below.  Podman also forgets --wants, --env and --start-timeout
-in the unit of a pod; wherry does not.
+container), white space, and two slips of Podman 4.3 that are named below.  Podman also forgets --wants, --env and
+--start-timeout in the unit of a pod; wherry does not.
 """
 
 from __future__ import annotations
