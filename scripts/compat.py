@@ -28,7 +28,7 @@ PAGE = ROOT / "COMPAT.md"
 
 #: Commands Podman does not have, and flags of ours its commands do not have.
 OWN_COMMANDS = ("auto-update history", "auto-update rollback")
-OWN_FLAGS = {"auto-update": ("exclude", "filter", "retry-bad", "window")}
+OWN_FLAGS = {"auto-update": ("exclude", "filter", "retry-bad", "window"), "healthcheck run": ("ignore-result",)}
 
 HEAD = """\
 # Compatibility with Podman

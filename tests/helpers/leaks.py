@@ -47,6 +47,9 @@ def leaks(runtime: Runtime, layers_before: int) -> list[str]:
     found += [f"teardown {name}" for name in listed(paths.networks + "/teardown")]
     found += [f"attached {name}" for name in listed(paths.networks + "/attached")]
     found += [f"session directory {name}" for name in listed(paths.run_dir + "/exec")]
+    found += [f"health check {name}" for name in listed(paths.health + "/schedule")]
+    found += [f"files of probe {name}" for name in listed(paths.health + "/probes")]
+    found += [f"{name} of health checks" for name in listed(paths.health) if name == "wake"]
     volumes = {config.name for config, _state in runtime.state.volumes()}
     found += [f"volume {name}" for name in volumes]
     found += [f"files of volume {name}" for name in listed(paths.volumes) if name not in volumes]

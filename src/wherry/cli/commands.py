@@ -5,7 +5,7 @@ A row is ``(target, words, help, also, rule)``:
 target  ``module:function`` below :mod:`wherry.cli`; the flags are the module's constant of that name in capitals, and
         its constant ``REFUSED`` says which of them are accepted but an error when used, and why
 words   what follows the flags, for the usage line
-help    one line
+help    one line; empty for what only wherry itself calls, which help does not list
 also    other paths of the same command, comma-separated
 rule    number of words: ``0``, ``1``, ``2``, ``1+``, ``2+``, ``0-1``, ``1-2``; empty: the function checks them itself;
         a leading ``!`` ends flag parsing at the first word
@@ -99,6 +99,8 @@ COMMANDS: dict[str, tuple[str, str, str, str, str]] = {
         "containers_update:update", "CONTAINER", "Change limits and policies of a container", "update", ""),
     "container wait": (
         "containers_wait:wait", "CONTAINER [CONTAINER...]", "Wait until containers have ended", "wait", ""),
+    "healthcheck run": ("healthcheck:run", "CONTAINER", "Run the health check of a container", "", "1"),
+    "healthcheck supervise": ("healthcheck:supervise", "DIRECTORY WORD [WORD...]", "", "", "!2+"),
     "inspect": (
         "inspect:inspect", "{CONTAINER|IMAGE} [...]", "Show everything about containers and images", "", ""),
     "diff": ("diff:diff", "{CONTAINER|IMAGE} [{CONTAINER|IMAGE}]", "Show what a container or image changes", "", ""),
@@ -210,6 +212,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str]] = {
 GROUPS: dict[str, str] = {
     "container": "Manage containers",
     "generate": "Generate units from containers and pods",
+    "healthcheck": "Manage health checks of containers",
     "image": "Manage images",
     "network": "Manage networks",
     "image trust": "Manage the policy for images",
@@ -254,7 +257,7 @@ def children(group: str) -> list[tuple[str, str]]:
     for path, canonical in paths():
         area = areas.setdefault(canonical.partition(" ")[0], len(areas))
         rest = path.removeprefix(prefix)
-        if path.startswith(prefix) and " " not in rest:
+        if path.startswith(prefix) and " " not in rest and COMMANDS[canonical][2]:
             found.setdefault(rest, (area, rest, COMMANDS[canonical][2]))
     for path, text in GROUPS.items():
         rest = path.removeprefix(prefix)

@@ -181,10 +181,16 @@ def _template(call: Call, text: str, found: list[tuple[str, dict[str, Any]]]) ->
 
 
 def rewrite(text: str) -> str:
-    """Spellings of Docker's fields as Podman's: ``.Id``, ``.Src``, ``.Dst``, ``.ImageID``."""
-    for old, new in ((".Id", ".ID"), (".Src", ".Source"), (".Dst", ".Destination"), (".ImageID", ".Image")):
+    """Spellings of Docker's fields as Podman's, and an older one of Podman's own."""
+    for old, new in _SPELLINGS:
         text = _replace_word(text, old, new)
     return text
+
+
+_SPELLINGS = (
+    (".Id", ".ID"), (".Src", ".Source"), (".Dst", ".Destination"), (".ImageID", ".Image"),
+    (".State.Healthcheck", ".State.Health"),
+)
 
 
 def _replace_word(text: str, old: str, new: str) -> str:

@@ -124,7 +124,7 @@ class EngineSettings(Record):
     events_logfile_path: str = ""              # empty: below the run directory
     events_logger: str = ""                    # resolved: journald where it is usable, else file
     exit_command_delay: int = 300
-    healthcheck_events: bool = True
+    healthcheck_events: bool | None = None     # true: one per probe (as Podman); false: none; unset: one per change
     helper_binaries_dir: Sequence[str] = (
         "/usr/local/libexec/podman", "/usr/local/lib/podman", "/usr/libexec/podman", "/usr/lib/podman",
     )

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 _GO_TYPES = {str: "string", bool: "bool", int: "int64", float: "float64", list: "slice", dict: "map"}
 _DESTINATIONS = {
-    "str": "string", "bool": "boolean", "int": "integer", "int | None": "integer", "Sequence[str]": "slice",
+    "str": "string", "bool": "boolean", "int": "integer", "int | None": "integer", "bool | None": "boolean",
+    "Sequence[str]": "slice",
 }
 
 
@@ -108,7 +109,7 @@ class Merger:
 
 def scalar(path: str, name: str, value: Any, wanted: str) -> Any:
     """*value* if it has the type *wanted* names (``str``, ``bool``, ``int``); raises :class:`InvalidConfiguration`."""
-    kind = {"str": str, "bool": bool, "int": int, "int | None": int}[wanted]
+    kind = {"str": str, "bool": bool, "int": int, "int | None": int, "bool | None": bool}[wanted]
     if name == "engine.events_logfile_max_size" and isinstance(value, str):
         return size_in_bytes(path, name, value)
     if type(value) is not kind:

@@ -76,6 +76,10 @@ class Release:
         if not self._mounted:
             _attempt(held, "unmounting its root file system", _unmount)
         _attempt(held, "releasing its volumes", _release_volumes)
+        if held.config.health_check is not None:
+            from wherry.engine import healthcheck
+
+            _attempt(held, "ending its health checks", healthcheck.end)
         _attempt(held, "deleting it from the OCI runtime", self._deletion.finish)
         _attempt(held, "removing its run files", _remove_run_files)
         forget_dead(held.runtime, held.id, ended=True)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from wherry.engine.copying import CopyStream, FileStatus
     from wherry.engine.exec_handle import Exec
     from wherry.engine.execs import ExecResult
+    from wherry.engine.healthcheck import HealthResult
     from wherry.engine.image import Image
     from wherry.engine.locked import LockedContainer
     from wherry.engine.runtime import Runtime
@@ -323,6 +324,16 @@ class Container:
         from wherry.engine.container_logs import open_logs
 
         return open_logs(self._runtime, self.id, follow=follow, tail=tail, since=since, until=until)
+
+    def healthcheck(self) -> HealthResult:
+        """Run the health check now (the startup check until it has passed): ``status``, ``exit_code``, ``output``.
+
+        It counts like those a timer runs.  Raises ``StateError`` when the container does not run or has no check, and
+        ``TimedOut``.
+        """
+        from wherry.engine.healthcheck import run
+
+        return run(self._runtime, self.id)
 
     # -- information ---------------------------------------------------------------------------------------------
 

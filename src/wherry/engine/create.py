@@ -227,6 +227,10 @@ def _placed(runtime: Runtime, config: ContainerConfig) -> ContainerConfig:
     }
     if config.named_volumes:
         changes["named_volumes"] = volumes.named(config.named_volumes)
+    if config.health_log_destination != "local":
+        from wherry.health.log import destination
+
+        changes["health_log_destination"] = destination(config.health_log_destination)
     config = config.replace(**changes)
     if config.secrets or config.env_secrets:
         from wherry.engine.secret_mounts import looked_up

@@ -8,6 +8,7 @@ from wherry.engine.cleanup import cleanup
 from wherry.engine.owner import is_owned, wait_for_owners
 from wherry.errors import NoSuchContainer
 from wherry.model import status
+from wherry.model.health import RESTART
 from wherry.model.timestamps import SECOND, now_ns
 
 TYPE_CHECKING = False
@@ -87,6 +88,8 @@ def should_restart(held: LockedContainer) -> bool:
     state, config = held.state, held.config
     if state.status != status.STOPPED or state.stopped_by_user:
         return False
+    if state.health_action == RESTART:
+        return True
     policy = config.restart_policy
     if policy in ("always", "unless-stopped"):
         return True

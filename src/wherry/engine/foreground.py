@@ -124,6 +124,8 @@ def _run(
             raise
         if started is not None:
             started(pid, start)
+        if config.sdnotify_socket:
+            _tell_when_healthy(runtime, config)
         try:
             if drive(attachment) == DETACHED:
                 return DETACHED
@@ -132,6 +134,13 @@ def _run(
             attachment.close()
             watch.close()
         return _finish(runtime, identity)
+
+
+def _tell_when_healthy(runtime: Runtime, config: ContainerConfig) -> None:
+    from wherry.engine.notify import is_due_when_healthy, tell_healthy_meanwhile
+
+    if is_due_when_healthy(config):
+        tell_healthy_meanwhile(runtime, config)
 
 
 def exit_watch(held: LockedContainer) -> ExitWatch:

@@ -25,6 +25,10 @@ def pause(runtime: Runtime, identity: str) -> None:
         runtime.oci_runtime(state.runtime or held.config.runtime).pause(identity)
         held.move(status.PAUSE)
         held.disown()
+        if held.config.health_check is not None:
+            from wherry.engine import healthcheck
+
+            healthcheck.paused(held)
         held.save(held.event("pause"))
 
 
@@ -36,6 +40,10 @@ def unpause(runtime: Runtime, identity: str) -> None:
             raise StateError(f'"{identity}" is not paused, can\'t unpause: container state improper')
         resume(held)
         held.disown()
+        if held.config.health_check is not None:
+            from wherry.engine import healthcheck
+
+            healthcheck.go_on(held)
         held.save(held.event("unpause"))
 
 

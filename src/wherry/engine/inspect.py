@@ -102,7 +102,11 @@ def _state(config: ContainerConfig, state: ContainerState) -> dict[str, Any]:
         "FinishedAt": state.finished_time or ZERO,
     }
     if config.health_check is not None:
-        data["Health"] = {"Status": state.health_status or "starting", "FailingStreak": 0, "Log": []}
+        from wherry.engine.healthcheck import shown
+
+        health = shown(config, state)
+        if health is not None:
+            data["Health"] = health
     if state.checkpointed:
         data["Checkpointed"] = True
     if alive and state.cgroup_path:

@@ -31,6 +31,7 @@ class Paths:
         self.net_namespaces = run + "/netns"
         self.networks = run + "/networks"      # address leases, netavark's state
         self.seccomp = run + "/seccomp"        # precompiled filters
+        self.health = run + "/health"          # schedule of health checks, files of probes under way
         self.events = settings.engine.events_logfile_path or run + "/events/events.log"
 
     def prepare(self) -> None:

@@ -45,6 +45,11 @@ def _after_reboot(held: LockedContainer) -> None:
     if not state.finished_time and state.started_time:
         state.finished_time = format_ns(now_ns())
     forget_resources(held)
+    state.health_status, state.health_streak = "", 0
+    if held.config.health_check is not None:
+        from wherry.engine.health_timers import Turn
+
+        Turn.forget(held.runtime, held.id)
     for session in held.runtime.state.exec_ids(held.id):
         held.runtime.state.remove_exec(session)
     held.save()
@@ -74,6 +79,10 @@ def _owner_died(held: LockedContainer) -> None:
         _undo_start(held)
     elif held.alive:
         ask_runtime(held)
+        if state.status == status.RUNNING and held.config.health_check is not None:
+            from wherry.engine import healthcheck
+
+            healthcheck.go_on(held)
     held.save()
 
 

@@ -140,7 +140,19 @@ class Runtime:
                     "volume path": self.paths.volumes,
                 },
             )
+            self._look_after_probes()
         return made
+
+    def _look_after_probes(self) -> None:
+        """If health checks are scheduled and the process that runs them was killed, start another."""
+        try:
+            os.close(os.open(self.paths.health + "/wake", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC))
+        except FileNotFoundError:
+            pass        # nothing is scheduled
+        except OSError:
+            from wherry.engine.health_timers import revive
+
+            revive(self)
 
     @property
     def store(self) -> Store:

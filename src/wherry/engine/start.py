@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wherry.engine.locked import LockedContainer
     from wherry.engine.runtime import Runtime
+    from wherry.model.container import ContainerConfig
 
 
 def start(runtime: Runtime, identity: str) -> bool:
@@ -28,7 +29,17 @@ def start(runtime: Runtime, identity: str) -> bool:
         refuse_paused(held)
         init(held)
         launch(held)
+        config = held.config
+    _await_health(runtime, config)
     return True
+
+
+def _await_health(runtime: Runtime, config: ContainerConfig) -> None:
+    if config.sdnotify_socket:
+        from wherry.engine.notify import is_due_when_healthy, tell_healthy
+
+        if is_due_when_healthy(config):
+            tell_healthy(runtime, config)
 
 
 def refuse_paused(held: LockedContainer) -> None:
@@ -64,6 +75,8 @@ def restart(runtime: Runtime, identity: str, timeout: int | None = None) -> None
             init(held)
             launch(held)
             held.save(held.event("restart"))
+            config = held.config
+        _await_health(runtime, config)
 
 
 def init_idle(runtime: Runtime, identity: str) -> None:
@@ -153,6 +166,10 @@ def launch(held: LockedContainer) -> None:
         held.move(status.RUN)
         held.disown()
         held.state.started_time = now()
+        if held.config.health_check is not None:
+            from wherry.engine import healthcheck
+
+            healthcheck.begin(held)     # before it is stored: if this process is killed, the next probe finds out
         held.save(held.event("start"))
     except BaseException as error:
         _take_back(held, status.EXITED, error)

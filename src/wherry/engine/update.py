@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from wherry.errors import InvalidArgument
 from wherry.model import status
-from wherry.model.health import HealthConfig
 from wherry.sys import log
 
 TYPE_CHECKING = False
@@ -34,7 +33,11 @@ def update(runtime: Runtime, identity: str, asked: ContainerSpec) -> ContainerCo
         if resources and held.state.status in _APPLY:
             runtime.oci_runtime(held.state.runtime or config.runtime).update(identity, resources)
         runtime.state.rewrite_config(identity, config, held.event("update"))
-        held.config = config
+        before, held.config = held.config, config
+        if config.health_check is not None:
+            from wherry.engine import healthcheck
+
+            healthcheck.changed(held, before)
     runtime.publish()
     return config
 
@@ -75,7 +78,11 @@ def changed(
     if asked.ulimits:
         process["rlimits"] = _limits(process.get("rlimits") or (), asked)
     spec["process"] = process
-    changes: dict[str, Any] = {"spec": spec, **_health(config, asked)}
+    changes: dict[str, Any] = {"spec": spec}
+    if any(name.startswith(("health_", "startup_")) for name in asked.__dict__):
+        from wherry.engine.health_update import health_changes
+
+        changes |= health_changes(config, asked)
     if asked.restart is not None:
         if config.auto_remove and asked.restart.policy not in ("", "no"):
             raise InvalidArgument(
@@ -102,44 +109,3 @@ def _limits(have: Any, asked: ContainerSpec) -> list[dict[str, Any]]:
         soft, hard = (value if value >= 0 else unlimited for value in (limit.soft, limit.hard))
         found[kind] = {"type": kind, "hard": hard, "soft": soft}
     return list(found.values())
-
-
-def _health(config: ContainerConfig, asked: ContainerSpec) -> dict[str, Any]:
-    """Fields of the configuration for the health options given."""
-    if asked.health_disabled:
-        return {"health_check": HealthConfig(test=["NONE"]), "startup_health_check": None}
-    changes: dict[str, Any] = {}
-    regular = _check(config.health_check, {
-        "test": asked.health_command, "interval": asked.health_interval, "timeout": asked.health_timeout,
-        "retries": asked.health_retries, "start_period": asked.health_start_period,
-    })
-    startup = _check(config.startup_health_check, {
-        "test": asked.startup_command, "interval": asked.startup_interval, "timeout": asked.startup_timeout,
-        "retries": asked.startup_retries, "successes": asked.startup_successes,
-    })
-    if startup is not None and regular is None and config.health_check is None:
-        raise InvalidArgument("cannot set a startup healthcheck when there is no regular healthcheck: invalid argument")
-    for field, value in (
-        ("health_check", regular), ("startup_health_check", startup),
-        ("health_check_on_failure", asked.health_on_failure),
-        ("health_log_destination", asked.health_log_destination),
-        ("health_max_log_count", asked.health_max_log_count), ("health_max_log_size", asked.health_max_log_size),
-    ):
-        if value is not None:
-            changes[field] = value
-    return changes
-
-
-def _check(have: HealthConfig | None, given: Mapping[str, Any]) -> HealthConfig | None:
-    """The check with what is given; None if nothing is. Raises if there is no check to change."""
-    from wherry.spec.resolve_health import INTERVAL, RETRIES, TIMEOUT
-
-    wanted = {key: value for key, value in given.items() if value is not None}
-    if not wanted:
-        return None
-    if have is None or not have.test or list(have.test) == ["NONE"]:
-        if "test" not in wanted:
-            raise InvalidArgument("cannot change a health check the container does not have: set --health-cmd as well")
-        startup = "successes" in given
-        have = HealthConfig(interval=INTERVAL, timeout=TIMEOUT, retries=0 if startup else RETRIES)
-    return have.replace(**wanted)

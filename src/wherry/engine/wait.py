@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 
-from wherry.errors import InvalidArgument, NoSuchContainer, NoSuchExitCode, TimedOut
+from wherry.errors import InvalidArgument, NoSuchContainer, NoSuchExitCode, StateError, TimedOut
 from wherry.model import status
+from wherry.model.health import HEALTHY, RESTART, UNHEALTHY
 from wherry.sys.processes import wait_gone
 
 TYPE_CHECKING = False
@@ -28,8 +29,14 @@ CONDITIONS: dict[str, frozenset[str]] = {
     "removing": frozenset((status.REMOVING,)),
     "unknown": frozenset((status.UNKNOWN,)),
 }
-HEALTH = ("healthy", "unhealthy")
+HEALTH = (HEALTHY, UNHEALTHY)
 DEFAULT = ("stopped",)
+
+
+class ContainerEnded(StateError):
+    """What was waited for cannot come any more (libpod's words)."""
+
+    cause = "container is stopped"
 
 
 def wait(
@@ -44,7 +51,8 @@ def wait(
 
     *interval* (seconds) is how often states other than "stopped" are looked at; for "stopped" the kernel tells.
     A container that was removed meanwhile counts as stopped: its exit code is remembered for a while.
-    Raises ``TimedOut`` after *timeout* seconds.
+    Raises ``TimedOut`` after *timeout* seconds, ``InvalidArgument`` for the health of a container without a check, and
+    :class:`ContainerEnded` if only that is waited for and the container has ended.
     """
     for condition in conditions:
         if condition not in CONDITIONS and condition not in HEALTH:
@@ -52,7 +60,11 @@ def wait(
                 f"unknown container state: {condition}: invalid argument",
                 hint=f"choose from {', '.join((*CONDITIONS, *HEALTH))}",
             )
+    if any(condition in HEALTH for condition in conditions):
+        _check_health(runtime, identity, conditions)
     only_stop = all(CONDITIONS.get(condition) == CONDITIONS["stopped"] for condition in conditions)
+    only_health = all(condition in HEALTH for condition in conditions)
+    lost = 0
     deadline = None if timeout is None else time.monotonic() + timeout
     while True:
         state = read_state(runtime, identity)
@@ -60,6 +72,9 @@ def wait(
             return _kept_exit_code(runtime, identity)
         if any(_holds(state, condition) for condition in conditions):
             return state.exit_code if state.status in CONDITIONS["stopped"] else -1
+        lost = lost + 1 if only_health and _has_ended(state) else 0
+        if lost > 1:        # not on the first look: whoever wants to know may have been faster than the restart policy
+            raise ContainerEnded(ContainerEnded.cause)
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:
             raise TimedOut(f"container {identity} is {status.display(state.status)} after {timeout:g} seconds")
@@ -71,7 +86,25 @@ def wait(
             time.sleep(min(interval, left))
 
 
+def _check_health(runtime: Runtime, identity: str, conditions: Sequence[str]) -> None:
+    try:
+        check = runtime.state.container_config(identity).health_check
+    except NoSuchContainer:
+        return
+    if check is None or not check.active:
+        condition = next(condition for condition in conditions if condition in HEALTH)
+        raise InvalidArgument(f'cannot use condition "{condition}": container {identity} has no healthcheck')
+
+
+def _has_ended(state: ContainerState) -> bool:
+    """Is there nobody any more who could turn healthy or unhealthy, nor about to be?"""
+    waiting = state.restart_policy_match or state.health_action == RESTART
+    return state.status in CONDITIONS["stopped"] and not waiting
+
+
 def _holds(state: ContainerState, condition: str) -> bool:
+    if condition == HEALTHY:        # a container that ended keeps the health it had, but serves nobody any more
+        return state.health_status == condition and state.status not in CONDITIONS["stopped"]
     if condition in HEALTH:
         return state.health_status == condition
     return state.status in CONDITIONS[condition]

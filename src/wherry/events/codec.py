@@ -25,6 +25,8 @@ _FILE_KEYS = {
     "Time": "time_ns",
     "Type": "type",
     "health_status": "health_status",
+    "health_log": "health_log",
+    "health_failing_streak": "health_failing_streak",
     "error": "error",
     "ContainerInspectData": "inspect_data",
     "PodID": "pod_id",
@@ -43,7 +45,7 @@ def to_line(event: Event) -> str:
             value = format_ns(event.time_ns)
         elif key == "Attributes":
             value = dict(sorted(event.attributes.items())) or None
-        if key in _ALWAYS or not (value is None or value == ""):
+        if key in _ALWAYS or not (value is None or value == "" or (key == "health_failing_streak" and not value)):
             record[key] = value
     return dumps(record)
 

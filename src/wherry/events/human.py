@@ -45,6 +45,10 @@ def _details(event: Event) -> list[str]:
     if event.pod_id:
         details.append(f"pod_id={event.pod_id}")
     if event.status == "health_status":
-        details.append(f"health_status={event.health_status}")
+        details += [
+            f"health_status={event.health_status}",
+            f"health_failing_streak={event.health_failing_streak}",
+            f"health_log={event.health_log}",
+        ]
     details += [f"{key}={value}" for key, value in sorted(event.attributes.items())]
     return details

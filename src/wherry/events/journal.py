@@ -37,6 +37,7 @@ _TEXT_FIELDS = {
     "PODMAN_POD_ID": "pod_id",
     "PODMAN_NETWORK_NAME": "network",
     "PODMAN_HEALTH_STATUS": "health_status",
+    "PODMAN_HEALTH_LOG": "health_log",
     "PODMAN_CONTAINER_INSPECT_DATA": "inspect_data",
     "ERROR": "error",
 }
@@ -61,6 +62,8 @@ def fields_of(event: Event, root: str = "") -> dict[str, str]:
     fields.update({key: getattr(event, name) for key, name in _TEXT_FIELDS.items() if getattr(event, name)})
     if event.exit_code is not None:
         fields["PODMAN_EXIT_CODE"] = str(event.exit_code)
+    if event.health_status:
+        fields["PODMAN_HEALTH_FAILING_STREAK"] = str(event.health_failing_streak)
     if event.attributes:
         fields["PODMAN_LABELS"] = dumps(event.attributes, sort_keys=True)
     return fields
@@ -74,6 +77,8 @@ def event_of(fields: Mapping[str, Any]) -> Event:
     values["time_ns"] = parse_ns(str(fields.get("PODMAN_TIME", "")))
     if fields.get("PODMAN_EXIT_CODE"):
         values["exit_code"] = int(fields["PODMAN_EXIT_CODE"])
+    if fields.get("PODMAN_HEALTH_FAILING_STREAK"):
+        values["health_failing_streak"] = int(fields["PODMAN_HEALTH_FAILING_STREAK"])
     if fields.get("PODMAN_LABELS"):
         values["attributes"] = loads(fields["PODMAN_LABELS"])
     return Event(**values)

@@ -195,7 +195,12 @@ class ContainerState(Record, mutable=True):
     startup_hc_passed: bool = field(default=False, key="startupHCPassed")
     startup_hc_successes: int = field(default=0, key="startupHCSuccessCount")
     startup_hc_failures: int = field(default=0, key="startupHCFailureCount")
-    health_status: str = field(default="", key="healthStatus")
+    health_status: str = field(default="", key="healthStatus")   # "", starting, healthy, unhealthy
+    health_streak: int = field(default=0, key="healthFailingStreak")
+    health_epoch: int = field(default=0, key="healthEpoch")      # a pause or a change of the check begins a new one
+    health_action: str = field(default="", key="healthAction")   # what is being done to an unhealthy container
+    health_actor: int = field(default=0, key="healthActorPid")
+    health_actor_start: int = field(default=0, key="healthActorStart")
     checkpointed: bool = False
     checkpointed_time: str = field(default="", key="checkpointedTime")
     restored_time: str = field(default="", key="restoredTime")

@@ -22,6 +22,8 @@ class Event(Record):
     network: str = ""
     exit_code: int | None = field(default=None, key="ContainerExitCode")
     health_status: str = ""
+    health_failing_streak: int = 0
+    health_log: str = ""                                   # JSON of the probe's result, destination events_logger only
     error: str = field(default="", key="Error")
     inspect_data: str = field(default="", key="ContainerInspectData")
     attributes: Mapping[str, str] = field(default=EMPTY, key="Attributes")

@@ -83,6 +83,8 @@ else:
             raise JSONError(f"unexpected end or character at offset {stop.value}") from None
         except JSONError:
             raise
+        except SystemError:     # Python 3.11's scanner, about some broken texts while json.decoder is not imported
+            raise JSONError("it is broken somewhere") from None
         except ValueError as error:
             raise JSONError(str(error)) from None
         while end < size and text[end] in _SPACE:

@@ -431,7 +431,9 @@ def _life(inputs: Inputs) -> dict[str, Any]:
 
 def _health(inputs: Inputs) -> dict[str, Any]:
     spec = inputs.spec
-    asked = spec.health_command or spec.startup_command or spec.health_disabled or spec.health_on_failure
+    asked = spec.health_command or spec.startup_command or spec.health_disabled or spec.health_on_failure or (
+        spec.health_log_destination or spec.health_max_log_count is not None or spec.health_max_log_size is not None
+    )
     if not (asked or spec.sdnotify == "healthy" or inputs.defaults.get("Healthcheck")):
         return {}
     from wherry.spec.resolve_health import checks

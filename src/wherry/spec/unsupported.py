@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 _FIELDS = (
     ("gpus", "--gpus", "GPU devices are not supported yet"),
     ("decryption_keys", "--decryption-key", "encrypted images are not supported yet"),
-    ("health_command", "--health-cmd", "health checks are not run yet"),
-    ("startup_command", "--health-startup-cmd", "health checks are not run yet"),
 )
 
 

@@ -43,7 +43,7 @@ def test_defaults_without_any_file(machine: Machine) -> None:
 
 
 def test_every_key_is_documented_by_a_field_and_has_a_usable_type() -> None:
-    known = {"str", "bool", "int", "int | None", "Sequence[str]", "Sequence[SubnetPool]"}
+    known = {"str", "bool", "bool | None", "int", "int | None", "Sequence[str]", "Sequence[SubnetPool]"}
     for record in SECTIONS.values():
         for key, wanted in record.__annotations__.items():
             assert wanted in known or wanted.startswith("Mapping[str, "), (record, key, wanted)

@@ -127,8 +127,12 @@ class TestForPeople:
         ("event", "rest"),
         [
             (
-                Event(type="container", status="health_status", id=ID, name="c", pod_id="pp", health_status="healthy"),
-                f"container health_status {ID} (image=, name=c, pod_id=pp, health_status=healthy)",
+                Event(
+                    type="container", status="health_status", id=ID, name="c", pod_id="pp", health_status="unhealthy",
+                    health_failing_streak=3, health_log="{}",
+                ),
+                f"container health_status {ID} (image=, name=c, pod_id=pp, health_status=unhealthy, "
+                "health_failing_streak=3, health_log={})",
             ),
             (Event(type="image", status="pull-error", name="x", error="no"), "image pull-error  x no"),
             (

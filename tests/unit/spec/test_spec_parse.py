@@ -156,7 +156,7 @@ def test_no_contradiction(values):
     ({"memory": "1m", "userns": "keep-id"}, []),
     ({"pod": "p", "pid": "pod", "network": ["pod"], "secret": ["s"]}, []),
     ({"gpus": ["all"], "device": ["a.com/b=c"]}, ["--gpus", "--device"]),
-    ({"health-cmd": "x", "health-startup-cmd": "y"}, ["--health-cmd", "--health-startup-cmd"]),
+    ({"health-cmd": "x", "health-startup-cmd": "y"}, []),
     ({"mount": ["type=artifact,src=a,dst=/x"], "userns": "auto:size=5"}, ["--mount", "--userns"]),
 ])
 def test_unsupported(values, flags):
