@@ -28,6 +28,7 @@ from docker import docker
 from engines import REPOSITORY, Engine, engines
 from inprocess import measure_in_process
 from suites import all_workloads
+from suites.transfers import Transfers
 from workloads import IMAGE, Sample, Workload, empty, fill, timed
 
 HUGETLB = "/sys/fs/cgroup/hugetlb"
@@ -107,12 +108,29 @@ def measure(given: argparse.Namespace, all_engines: list[Engine], base: str) -> 
         peers = [engine for engine in all_engines if workload.docker or engine.name != "docker"]
         rows.append(compare(workload, peers, workload.runs or given.runs))
         print(line(rows[-1], all_engines), flush=True)
+    if not given.only or "image" in given.only:
+        rows += transfers(given, all_engines, base)
     for engine in all_engines:
         empty(engine)
     if given.only in "in-process run":
         rows.append(in_process(all_engines, given.runs, rows))
         print(line(rows[-1], all_engines), flush=True)
     return {"when": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "runs": given.runs, "rows": rows}
+
+
+def transfers(given: argparse.Namespace, all_engines: list[Engine], base: str) -> list[dict[str, object]]:
+    """The workloads that move large images."""
+    rows = []
+    peers = [engine for engine in all_engines if engine.name != "docker"]
+    moved = Transfers(base, given.chroot)
+    try:
+        for workload in moved.workloads():
+            if given.only in workload.name:
+                rows.append(compare(workload, peers, given.runs))
+                print(line(rows[-1], all_engines), flush=True)
+    finally:
+        moved.close()
+    return rows
 
 
 def compare(workload: Workload, all_engines: list[Engine], runs: int) -> dict[str, object]:
@@ -144,6 +162,7 @@ def summarize(name: str, target: float | None, samples: dict[str, list[Sample]])
         row[engine] = {
             "median_ms": round(statistics.median(sample.wall for sample in taken), 1),
             "min_ms": round(min(sample.wall for sample in taken), 1),
+            "cpu_ms": round(statistics.median(sample.cpu for sample in taken), 1),
             "peak_mib": round(max(sample.memory for sample in taken), 1),
         }
     return row
@@ -151,12 +170,12 @@ def summarize(name: str, target: float | None, samples: dict[str, list[Sample]])
 
 def header(all_engines: list[Engine]) -> str:
     cells = "".join(f"{engine.name + ' ms [min] MiB':>26}" for engine in all_engines)
-    return f"{'workload':<34}{cells}{'ratio':>8}{'target':>8}"
+    return f"{'workload':<34}{cells}{'ratio':>8}{'cpu':>8}{'target':>8}"
 
 
 def line(row: dict[str, object], all_engines: list[Engine]) -> str:
     text = f"{row['workload']!s:<34}"
-    ratio = ""
+    ratio = cpu = ""
     first = row["wherry"]
     assert isinstance(first, dict)
     for engine in all_engines:
@@ -168,8 +187,9 @@ def line(row: dict[str, object], all_engines: list[Engine]) -> str:
         text += f"{cell['median_ms']:>12.1f} [{cell['min_ms']:.1f}] {cell['peak_mib']:.0f}".rjust(26)
         if engine.name == "podman":
             ratio = f"{first['median_ms'] / cell['median_ms']:.2f}"
+            cpu = f"{first['cpu_ms'] / cell['cpu_ms']:.2f}" if cell["cpu_ms"] else ""
     target = "" if row["target"] is None else f"{row['target']}"
-    return f"{text}{ratio:>8}{target:>8}"
+    return f"{text}{ratio:>8}{cpu:>8}{target:>8}"
 
 
 if __name__ == "__main__":

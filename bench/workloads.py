@@ -18,10 +18,11 @@ IMAGE = "bench/busybox:latest"
 
 @dataclass
 class Sample:
-    """One measurement: wall milliseconds and peak memory of the command in MiB."""
+    """One measurement: wall milliseconds, peak memory in MiB and CPU milliseconds of the command with its children."""
 
     wall: float
     memory: float
+    cpu: float = 0.0
 
 
 @dataclass
@@ -63,7 +64,7 @@ def timed(engine: Engine, words: list[str], *, may_fail: bool = False) -> Sample
     null.close()
     if process.returncode and not may_fail:
         raise SystemExit(f"{' '.join(engine.argv(*words))}: exit code {process.returncode}: {errors.decode().strip()}")
-    return Sample(wall, usage.ru_maxrss / 1024)
+    return Sample(wall, usage.ru_maxrss / 1024, (usage.ru_utime + usage.ru_stime) * 1000)
 
 
 def remove(engine: Engine, tag: str) -> None:

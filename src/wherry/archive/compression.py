@@ -18,6 +18,9 @@ if TYPE_CHECKING:
         def read(self, size: int, /) -> bytes:
             """Up to *size* bytes; fewer are allowed, none only at the end."""
 
+    class ClosableReadable(Readable, Protocol):
+        def close(self) -> None: ...
+
     class Writable(Protocol):
         def write(self, data: bytes, /) -> object: ...
 

@@ -1,4 +1,4 @@
-"""Decompression and hashing in a thread of their own, beside whoever consumes the data."""
+"""Reading, decompression and hashing in a thread of their own, beside whoever consumes the data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from wherry.errors import Corrupt, from_os_error
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from wherry.archive.compression import Readable
+    from collections.abc import Callable
+
+    from wherry.archive.compression import ClosableReadable, Readable
 
 _CHUNK = 1 << 20
 _AHEAD = 8              # chunks waiting at most
@@ -21,36 +23,18 @@ class SizeLimitExceeded(Corrupt):
     """The content is larger, decompressed, than the caller allowed."""
 
 
-class ReadAhead:
-    """The decompressed content of a stream, read ahead; for one consumer.
+class Ahead:
+    """Data a thread reads ahead (:meth:`_pump`); for one consumer."""
 
-    *limit* is the largest size of the content in bytes, 0 for none.  Once :meth:`read` has returned nothing,
-    ``digest`` is the ``sha256:...`` of everything read, ``size`` its length and ``compression`` the format found.
-    """
-
-    def __init__(self, stream: Readable, limit: int = 0) -> None:
-        self.digest = ""
-        self.size = 0
-        self.compression = ""
-        self._stream = stream
-        self._limit = limit
+    def __init__(self) -> None:
         self._closing = False       # set by the consumer
         self._ended = False         # the consumer has seen the end
         self._queue: Queue[bytes | BaseException] = Queue(_AHEAD)
         self._thread = threading.Thread(target=self._run, name="layer-reader", daemon=True)
         self._thread.start()
 
-    def __enter__(self) -> ReadAhead:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def read(self, size: int) -> bytes:
-        """The next piece, whatever *size* says; nothing at the end.
-
-        Raises :class:`SizeLimitExceeded`, :class:`Corrupt` for bad compressed data, and what the stream raised.
-        """
+        """The next piece, whatever *size* says; nothing at the end. Raises what reading raised."""
         if self._ended:
             return b""
         item = self._queue.get()
@@ -78,6 +62,33 @@ class ReadAhead:
             self._queue.put(error)
 
     def _pump(self) -> None:
+        """Put data into the queue, nothing as the last piece, until done or closing."""
+        raise NotImplementedError
+
+
+class ReadAhead(Ahead):
+    """The decompressed content of a stream.
+
+    *limit* is the largest size of the content in bytes, 0 for none; :class:`SizeLimitExceeded` beyond it.  Once
+    :meth:`read` has returned nothing, ``digest`` is the ``sha256:...`` of everything read, ``size`` its length and
+    ``compression`` the format found.
+    """
+
+    def __init__(self, stream: Readable, limit: int = 0) -> None:
+        self.digest = ""
+        self.size = 0
+        self.compression = ""
+        self._stream = stream
+        self._limit = limit
+        super().__init__()
+
+    def __enter__(self) -> ReadAhead:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _pump(self) -> None:
         import hashlib
 
         stream, self.compression = compression.reader(self._stream)
@@ -93,3 +104,22 @@ class ReadAhead:
                 raise SizeLimitExceeded(f"layer is larger than the limit of {self._limit} bytes when decompressed")
             self._queue.put(data)
             digest.update(data)
+
+
+class OpenedAhead(Ahead):
+    """A stream as it is; opened, read and closed by the thread, for the locks it may hold."""
+
+    def __init__(self, open: Callable[[], ClosableReadable]) -> None:
+        self._open = open
+        super().__init__()
+
+    def _pump(self) -> None:
+        stream = self._open()
+        try:
+            while not self._closing:
+                data = stream.read(_CHUNK)
+                self._queue.put(data)
+                if not data:
+                    return
+        finally:
+            stream.close()

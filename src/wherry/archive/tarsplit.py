@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _FILE = 1
 _SEGMENT = 2
+_FILE_LINE = b'{"type":1,"name":"'
+_SEGMENT_LINE = b'{"type":2,"payload":"'
 _FLUSH = 256 << 10          # JSON text collected before it is compressed
 _READ = 1 << 20
 _LONGEST_LINE = 64 << 20    # of JSON; far above what an extended header of the largest size makes
@@ -130,13 +132,12 @@ def reassemble(tar_split_path: str, roots: Sequence[str]) -> Iterator[bytes]:
     trees: list[Tree] = []
     try:
         trees.extend(Tree(root) for root in roots)
-        for entry in _entries(tar_split_path):
-            payload = _payload(entry)
-            if entry.get("type") == _SEGMENT:
+        for kind, name, size, payload in _entries(tar_split_path):
+            if kind == _SEGMENT:
                 if payload:
                     yield payload
-            elif entry.get("type") == _FILE:
-                yield from _file_content(trees, _name(entry), _size(entry), int.from_bytes(payload, "big"))
+            elif kind == _FILE and size:
+                yield from _file_content(trees, name, size, int.from_bytes(payload, "big"))
     except OSError as error:
         raise from_os_error(named(error), "reading layer") from error
     finally:
@@ -144,29 +145,52 @@ def reassemble(tar_split_path: str, roots: Sequence[str]) -> Iterator[bytes]:
             tree.close()
 
 
-def _entries(path: str) -> Iterator[dict[str, Any]]:
-    """The decoded lines of a tar-split file."""
+def _entries(path: str) -> Iterator[tuple[int, bytes, int, bytes]]:
+    """The lines of a tar-split file as (type, name, size, payload)."""
     with open(path, "rb") as file:
         stream, _ = compression.reader(file)
         rest = b""
         while data := stream.read(_READ):
             *lines, rest = (rest + data).split(b"\n")
             for line in lines:
-                yield _decode(line)
+                yield _scan(line) or _decode(line)
             if len(rest) > _LONGEST_LINE:
                 raise Corrupt(f"{path}: not tar-split data: line too long")
         if rest:
             yield _decode(rest)
 
 
-def _decode(line: bytes) -> dict[str, Any]:
+def _scan(line: bytes) -> tuple[int, bytes, int, bytes] | None:
+    """A line in the very form tar-split writes and without escapes, read without a JSON parser; None for others."""
+    if b"\\" in line:
+        return None
+    try:
+        if line.startswith(_SEGMENT_LINE):
+            end = line.index(b'","position":', len(_SEGMENT_LINE))
+            return _SEGMENT, b"", 0, a2b_base64(line[len(_SEGMENT_LINE):end], strict_mode=True)
+        if line.startswith(_FILE_LINE):
+            end = line.index(b'"', len(_FILE_LINE))
+            name, fields = line[len(_FILE_LINE):end], line[end:]
+            if fields.startswith(b'","payload":null,'):
+                return _FILE, name, 0, b""
+            if fields.startswith(b'","size":'):
+                size, found, payload = fields[9:].partition(b',"payload":"')
+                if found and size.isdigit():
+                    return _FILE, name, int(size), a2b_base64(payload[:payload.index(b'"')], strict_mode=True)
+    except ValueError:
+        return None
+    return None
+
+
+def _decode(line: bytes) -> tuple[int, bytes, int, bytes]:
     try:
         value = jsontext.loads(line)
     except jsontext.JSONError as error:
         raise Corrupt(f"not tar-split data: {error}") from None
     if not isinstance(value, dict):
         raise Corrupt("not tar-split data: not an object")
-    return value
+    kind = value.get("type")
+    return kind if isinstance(kind, int) else 0, _name(value), _size(value), _payload(value)
 
 
 def _payload(entry: dict[str, Any]) -> bytes:
@@ -194,8 +218,6 @@ def _size(entry: dict[str, Any]) -> int:
 
 
 def _file_content(trees: Sequence[Tree], name: bytes, size: int, crc: int) -> Iterator[bytes]:
-    if not size:
-        return
     fd = _open_first(trees, name)
     if fd < 0:
         raise Corrupt(f"{shown(name)}: file of the layer is missing")
@@ -209,6 +231,8 @@ def _file_content(trees: Sequence[Tree], name: bytes, size: int, crc: int) -> It
             found = crc64(piece, found)
             left -= len(piece)
             yield piece
+            if not left and found == crc and size < _READ:
+                return      # a read that brought less than it might have has met the end
     finally:
         os.close(fd)
     if left or piece or found != crc:

@@ -139,7 +139,7 @@ class Tree:
         missing: list[bytes] = []
         while True:
             try:
-                fd = self.open(path, _DIRECTORY) if path else os.dup(self.fd)
+                fd = self._open_directory(path) if path else os.dup(self.fd)
                 break
             except FileNotFoundError:
                 if make is None:
@@ -151,6 +151,17 @@ class Tree:
                 fd, path = self._make(fd, below, make), below
         self._keep(path, fd)
         return fd
+
+    def _open_directory(self, path: bytes) -> int:
+        """Open a directory: from its parent, if that is open and it is no link, else from the root."""
+        parent, base = split(path)
+        above = self._cache.get(parent) if parent else self.fd
+        if above is not None:
+            try:
+                return os.open(base, _DIRECTORY | os.O_NOFOLLOW, dir_fd=above)
+            except NotADirectoryError:
+                pass        # a symbolic link, perhaps
+        return self.open(path, _DIRECTORY)
 
     def _make(self, parent: int, path: bytes, make: MakeDirectory) -> int:
         """Make the directory *path* in its open parent, which is closed."""

@@ -138,7 +138,7 @@ class Unpacker:
         self._root = entry
         if cleaned != b"." or self._options.whiteouts == REMOVE:
             fd = self._tree.open(b"", _NEW_DIRECTORY)
-            self._finish_open(fd, entry)
+            self._finish_open(fd, entry, times=False)
             self._directory_times.append((b"", _times(entry)))
 
     def _file(self, entry: TarEntry, path: bytes, content: Iterator[memoryview]) -> int:
@@ -164,7 +164,7 @@ class Unpacker:
                 self._tree.remove(path)
                 directory, base = self._tree.locate(path, self._make_parent)
                 os.mkdir(base, 0o700, dir_fd=directory)
-        self._finish_open(os.open(base, _NEW_DIRECTORY, dir_fd=directory), entry)
+        self._finish_open(os.open(base, _NEW_DIRECTORY, dir_fd=directory), entry, times=False)
         self._directory_times.append((path, _times(entry)))
 
     def _symlink(self, entry: TarEntry, path: bytes) -> None:
@@ -220,12 +220,16 @@ class Unpacker:
             except OSError as error:
                 self._chown_failed(error, shown(name), *self._root_ids)
 
-    def _finish_open(self, fd: int, entry: TarEntry) -> None:
-        """Owner, mode, times and attributes of a file or directory open for the purpose, which is closed."""
+    def _finish_open(self, fd: int, entry: TarEntry, *, times: bool = True) -> None:
+        """Owner, mode, times and attributes of a file or directory open for the purpose, which is closed.
+
+        A directory's times have to wait for what is put into it (:meth:`finish`).
+        """
         try:
             self._chown(entry, fd)
             os.fchmod(fd, self._options.force_mask if self._forced else entry.mode & 0o7777)
-            os.utime(fd, ns=_times(entry))
+            if times:
+                os.utime(fd, ns=_times(entry))
             if entry.xattrs:
                 self._set_xattrs(entry, fd)
             if self._forced:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wherry.engine import image_lookup
 from wherry.engine.undo import Undo
-from wherry.errors import InvalidArgument, NoSuchImage, WherryError
+from wherry.errors import Corrupt, InvalidArgument, NoSuchImage, WherryError
 from wherry.model import reference as references
 from wherry.model.event import Event
 from wherry.model.record import Record
@@ -98,7 +98,10 @@ def _pull_candidates(
     for candidate in resolution.candidates:
         reporter.message(f"Trying to pull {candidate}...")
         try:
-            return _pull_one(runtime, registries, candidate, options, reporter, newer_than)
+            try:
+                return _pull_one(runtime, registries, candidate, options, reporter, newer_than)
+            except _KeptBlobWasBad:
+                return _pull_one(runtime, registries, candidate, options, reporter, newer_than)
         except WherryError as error:
             runtime.state.add_events(_image_event("pull-error", "", str(candidate), error=str(error)))
             runtime.publish()
@@ -107,6 +110,10 @@ def _pull_candidates(
         raise errors[0]
     lines = "".join(f"\n\t* {error}" for error in errors)
     raise type(errors[-1])(f"{len(errors)} errors occurred while pulling:{lines}")
+
+
+class _KeptBlobWasBad(Corrupt):
+    """What an earlier pull left may be to blame; it is gone now."""
 
 
 def _pull_one(
@@ -142,6 +149,10 @@ def _pull_one(
         name = str(wanted.without_tag_if_digested())
         signatures = check_pull(runtime, source, wanted.without_tag_if_digested(), policy=options.signature_policy)
         image = store_image(runtime, source, [name], reporter, signatures)
+    except Corrupt as error:
+        if source.discard_suspect():
+            raise _KeptBlobWasBad(error.message) from error
+        raise
     finally:
         source.close()
     runtime.state.add_events(_image_event("pull", image.id, text_name(wanted)))

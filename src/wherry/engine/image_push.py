@@ -79,20 +79,18 @@ def copy(
     """Copy one stored image; compressed forms of its layers that are known are used, new ones remembered."""
     from wherry.registry.blobcache import BlobCache
     from wherry.registry.copy import copy_image
-    from wherry.registry.registry_destination import RegistryDestination
     from wherry.registry.spool import spool_directory
 
     if options.remove_signatures:
         source.signatures = []
     if source.signatures:
         how = how.replace(keep_manifest=True)
-    registry = destination.domain if isinstance(destination, RegistryDestination) else ""
     cache = BlobCache(cache_path(runtime))
     copied = copy_image(
         source, destination, how, spool_parent=spool_directory(runtime.settings), reporter=reporter,
-        known=_known_forms(source, cache, registry),
+        known=_known_forms(source, cache, destination.domain),
     )
-    if isinstance(destination, RegistryDestination):
+    if destination.domain:
         remember(cache, destination.domain, destination.repository, copied.layers)
     return copied
 

@@ -10,12 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 
 from wherry.archive import compression
 from wherry.archive.compression import NONE, ZSTD
+from wherry.archive.readahead import OpenedAhead
 from wherry.errors import Cancelled, InvalidArgument, WherryError
 from wherry.model.record import Record
 from wherry.registry import conversion, manifests, mediatypes
 from wherry.registry.destination import ImageDestination, KnownBlob, SpooledBlob, layer_type, type_compression
+from wherry.registry.failures import refuses_type
 from wherry.registry.progress import Reporter
-from wherry.registry.registry_destination import refuses_type
 from wherry.registry.source import ImageSource, LayerBlob
 from wherry.registry.spool import Spool, write_all
 from wherry.registry.streams import Readable, Stream, Verified
@@ -142,7 +143,10 @@ class _Copier:
     def _described(self, layer: LayerBlob) -> LayerBlob:
         form = self.forms[layer.digest]
         changed = form.digest != layer.digest
-        return layer.replace(digest=form.digest, size=form.size, urls=() if changed else layer.urls)
+        return layer.replace(
+            digest=form.digest, size=form.size, urls=() if changed else layer.urls,
+            media_type=layer_type(mediatypes.OCI_MANIFEST, form.compression) if changed else layer.media_type,
+        )
 
     def _compression(self) -> str | None:
         """What plain layers are to become; None: left as they are."""
@@ -202,7 +206,7 @@ class _Copier:
             self._skip(layer.digest, layer.size)
             return form
         self._reporter.start(layer.digest, "Copying blob", layer.size)
-        stream = self._source.open_layer(index)
+        stream = OpenedAhead(lambda: self._source.open_layer(index))
         try:
             self._destination.put_stream(
                 _Stoppable(Verified(stream, layer.digest, layer.size), self._stop), layer.digest, layer.size,
@@ -217,7 +221,7 @@ class _Copier:
         if self._options.keep_manifest:
             raise _manifest_is_signed()
         self._reporter.start(layer.digest, "Copying blob", layer.size)
-        stream = self._source.open_layer(index)
+        stream = OpenedAhead(lambda: self._source.open_layer(index))
         try:
             verified = Verified(stream, layer.digest, layer.size)
             plain, _ = compression.reader(_Stoppable(verified, self._stop))

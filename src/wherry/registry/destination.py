@@ -43,6 +43,8 @@ class ImageDestination:
     types: Sequence[str] = ()
     compression: str | None = None
     reference: str = ""
+    domain: str = ""                # of the registry, where it is one
+    repository: str = ""
 
     def __enter__(self) -> ImageDestination:
         return self

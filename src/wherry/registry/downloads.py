@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from wherry.errors import Cancelled, Corrupt, InternalError, WherryError, from_os_error
-from wherry.registry.failures import Context, is_transient
+from wherry.registry.failures import ConnectionFailed, Context, is_transient
 from wherry.registry.http import Response
 from wherry.registry.partial import PartialBlobs, hash_existing
 from wherry.registry.progress import Reporter
@@ -170,6 +170,7 @@ class Downloads:
         blob.fd = kept.open(blob.layer.digest, blob.layer.size, self._cancelled)
         held = hash_existing(blob.fd, verifier)
         if held:
+            kept.continued(blob.layer.digest)
             with self._changed:
                 blob.received = held
                 self._changed.notify_all()
@@ -204,6 +205,8 @@ class Downloads:
             while not self._cancelled.is_set():
                 data = response.read(_CHUNK)
                 if not data:
+                    if blob.received < size:
+                        raise ConnectionFailed(f"unexpected EOF after {blob.received} of {size} bytes")
                     return
                 if skip:
                     skip, data = max(skip - len(data), 0), data[skip:]

@@ -105,6 +105,13 @@ def is_transient(error: BaseException) -> bool:
     return bool(getattr(error, "transient", False))
 
 
+def refuses_type(error: WherryError) -> bool:
+    """Did the registry refuse a manifest for its type, so that another may do (OCI error codes)?"""
+    return isinstance(error, HTTPFailure) and error.kind != NOT_FOUND and (
+        error.code in ("MANIFEST_INVALID", "UNSUPPORTED", "TAG_INVALID") or error.status == 415
+    )
+
+
 def from_response(status: int, headers: Mapping[str, str], body: bytes, challenges: Sequence[Any] = ()) -> HTTPFailure:
     """The error a registry's answer amounts to; *challenges* are those of its ``WWW-Authenticate`` headers."""
     retry_after = parse_retry_after(headers.get("Retry-After", ""))

@@ -113,13 +113,14 @@ class HTTPClient:
         certificates_dir: str = "",
         insecure: bool = False,
         connections: int = 8,
-        read_timeout: float = READ_TIMEOUT,
+        read_timeout: float | None = None,
     ) -> None:
         self.insecure = insecure
         self._proxies = proxies or Proxies()
         self._certificates_dir = certificates_dir
         self._connections = connections
-        self._timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=read_timeout)
+        reading = READ_TIMEOUT if read_timeout is None else read_timeout
+        self._timeout = urllib3.Timeout(connect=CONNECT_TIMEOUT, read=reading)
         self._managers: dict[str, urllib3.PoolManager] = {}
         self._sockets = _Sockets()
         self._lock = threading.Lock()

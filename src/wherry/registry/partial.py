@@ -32,6 +32,8 @@ class PartialBlobs:
         self._path = path
         self._lock = threading.Lock()
         self._held: dict[str, int] = {}
+        self._verified: set[str] = set()
+        self._continued: set[str] = set()       # begun by an earlier pull
         try:
             make_dirs(path)
             _remove_old(path)
@@ -59,9 +61,15 @@ class PartialBlobs:
         except OSError as error:
             raise from_os_error(error, "opening blob") from error
 
+    def continued(self, digest: str) -> None:
+        """The blob's first bytes are from an earlier pull."""
+        with self._lock:
+            self._continued.add(digest)
+
     def downloaded(self, digest: str) -> None:
         """The blob is whole: others may have it, and this pull goes on reading it."""
         with self._lock:
+            self._verified.add(digest)
             fd = self._held.get(digest, -1)
         if fd >= 0:
             fcntl.flock(fd, fcntl.LOCK_UN)
@@ -72,6 +80,15 @@ class PartialBlobs:
             digests = list(self._held)
         for digest in digests:
             self.forget(digest)
+
+    def forget_unverified(self) -> bool:
+        """Something came out wrong: what was not verified may be why. Was an earlier pull's part among it?"""
+        with self._lock:
+            suspect = [digest for digest in self._held if digest not in self._verified]
+            stale = self._continued.intersection(suspect)
+        for digest in suspect:
+            self.forget(digest)
+        return bool(stale)
 
     def forget(self, digest: str) -> None:
         """The blob is in the store, or was wrong: its file goes. Whoever waits for it begins anew."""

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from wherry.archive.compression import GZIP
-from wherry.errors import NOT_FOUND, InvalidArgument, RegistryError, WherryError
+from wherry.errors import InvalidArgument, RegistryError
 from wherry.model.reference import Reference
 from wherry.registry import mediatypes
 from wherry.registry.client import RegistryClient
 from wherry.registry.connect import open_client, retry_policy
 from wherry.registry.destination import ImageDestination, KnownBlob, SpooledBlob
-from wherry.registry.failures import Context, HTTPFailure
+from wherry.registry.failures import Context
 from wherry.registry.pull import own_credentials
 from wherry.registry.spool import Spool, spool_directory, write_all
 from wherry.registry.streams import Stream
@@ -175,10 +175,3 @@ def open_destination(
         client.close()
         raise
     return RegistryDestination(client, wanted, uploader, spool_directory(settings), store)
-
-
-def refuses_type(error: WherryError) -> bool:
-    """Did the registry refuse a manifest for its type, so that another may do (OCI error codes)?"""
-    return isinstance(error, HTTPFailure) and error.kind != NOT_FOUND and (
-        error.code in ("MANIFEST_INVALID", "UNSUPPORTED", "TAG_INVALID") or error.status == 415
-    )

@@ -125,6 +125,10 @@ class RegistrySource(ImageSource):
         if self._kept is not None:
             self._kept.forget_all()
 
+    def discard_suspect(self) -> bool:
+        """Kept blobs that are not verified go; when an earlier pull began one, it may be that which is damaged."""
+        return self._kept is not None and self._kept.forget_unverified()
+
     def _start(self) -> Downloads:
         diff_ids = [layer.diff_id for layer in self.layers]
         present = self._is_layer_present

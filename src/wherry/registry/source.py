@@ -80,6 +80,10 @@ class ImageSource:
     def finished(self) -> None:
         """Everything is stored: what was kept in case it would not be is not needed any more."""
 
+    def discard_suspect(self) -> bool:
+        """Throw away what may have made the content wrong; True when reading it again may succeed."""
+        return False
+
     def announce_config(self) -> None:
         """Tell the reporter that the layers are done with and the config is next.
 

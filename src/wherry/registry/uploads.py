@@ -16,6 +16,13 @@ from wherry.registry.retry import RetryPolicy
 
 _PIECE = 1 << 20
 _OCTETS = "application/octet-stream"
+#: A break after so many more bytes has earned a fresh set of attempts.
+_PROGRESS = 1 << 20
+_TOO_LARGE = 413
+_LARGEST_PIECE = 16 << 20
+_SMALLEST_PIECE = 64 << 10
+#: Error codes after which an upload cannot be continued, but can be begun again.
+_LOST = frozenset(("BLOB_UPLOAD_INVALID", "BLOB_UPLOAD_UNKNOWN", "DIGEST_INVALID", "RANGE_INVALID", "SIZE_INVALID"))
 
 
 class FileBody:
@@ -86,22 +93,31 @@ class Uploader:
             raise failure(response)
 
     def upload(self, fd: int, digest: str, size: int, report: Callable[[int], object]) -> None:
-        """Upload the *size* bytes of the file *fd*. A broken transfer goes on where the registry says it stopped."""
+        """Upload the *size* bytes of the file *fd*.
+
+        A broken transfer goes on where the registry says it stopped, or begins again where it has forgotten it.  A
+        registry that finds a request too large (413) gets it in pieces.
+        """
         with Context(f"writing blob: {digest}"):
             attempt = 0
-            location, offset = "", 0
+            location, offset, piece = "", 0, 0
             while True:
                 try:
                     if not location:
                         location, offset = self._begin(), 0
-                    self._send_file(fd, location, offset, size, digest, report)
+                    self._send_file(fd, location, offset, size, piece, digest, report)
                     return
                 except WherryError as error:
-                    if attempt >= self._retry.attempts or not is_transient(error):
+                    smaller = _smaller_piece(error, piece, size - offset)
+                    if smaller:
+                        location, piece = "", smaller
+                        continue
+                    if attempt >= self._retry.attempts or not _is_worth_repeating(error):
                         raise
                     self._retry.wait(attempt, error, self.cancelled)
-                    attempt += 1
-                    location, offset = self._where(location)
+                    before = offset
+                    location, offset = ("", 0) if _is_lost(error) else self._where(location)
+                    attempt = 0 if offset - before >= _PROGRESS else attempt + 1
 
     def put_manifest(self, name: str, data: bytes, media_type: str) -> None:
         """Store *data* as the manifest tagged *name* or with the digest *name*."""
@@ -141,19 +157,25 @@ class Uploader:
             return location
 
     def _send_file(
-        self, fd: int, location: str, offset: int, size: int, digest: str, report: Callable[[int], object]
+        self, fd: int, location: str, offset: int, size: int, piece: int, digest: str,
+        report: Callable[[int], object],
     ) -> None:
-        headers = {"Content-Type": _OCTETS, "Content-Length": str(size - offset)}
-        if offset:
-            headers["Content-Range"] = f"{offset}-{size - 1}"
-        with Context("uploading layer chunked"):
-            response = self._client.send(
-                "PATCH", location, self._scopes, headers, FileBody(fd, offset, size, report)
-            )
-            if response.status not in (201, 202, 204):
-                raise failure(response)
-        location = _location(response)
-        response.close()
+        """Send the file from *offset* on, *piece* bytes at a time (0: all at once), and have the registry check it."""
+        while True:
+            end = min(offset + piece, size) if piece else size
+            headers = {"Content-Type": _OCTETS, "Content-Length": str(end - offset)}
+            if offset or end < size:
+                headers["Content-Range"] = f"{offset}-{end - 1}"
+            with Context("uploading layer chunked"):
+                body = FileBody(fd, offset, end, report)
+                response = self._client.send("PATCH", location, self._scopes, headers, body)
+                if response.status not in (201, 202, 204):
+                    raise failure(response)
+            location = _location(response)
+            response.close()
+            offset = end
+            if end == size:
+                break
         with Context("uploading layer to finish"):
             response = self._client.send(
                 "PUT", _with_digest(location, digest), self._scopes,
@@ -181,6 +203,24 @@ class Uploader:
         # "0-0" is what registries send for nothing as well as for one byte: begin again then.
         count = int(last) + 1 if first == "0" and last.isascii() and last.isdigit() and last != "0" else 0
         return (_location(response) or location, count) if count else ("", 0)
+
+
+def _is_lost(error: WherryError) -> bool:
+    """Has the registry forgotten the upload, or taken in something else than was sent?"""
+    return getattr(error, "code", "") in _LOST
+
+
+def _is_worth_repeating(error: WherryError) -> bool:
+    # The file has the digest it should: what came out different was damaged on the way.
+    return is_transient(error) or _is_lost(error)
+
+
+def _smaller_piece(error: WherryError, piece: int, left: int) -> int:
+    """How much to send at a time when all at once, or *piece* bytes, were too much; 0 when that is not the problem."""
+    if getattr(error, "status", 0) != _TOO_LARGE:
+        return 0
+    smaller = (piece or min(left, 4 * _LARGEST_PIECE)) // 4
+    return min(smaller, _LARGEST_PIECE) if smaller >= _SMALLEST_PIECE else 0
 
 
 def _location(response: Response) -> str:

@@ -391,7 +391,10 @@ class TestBrokenDownloads:
             handler.wfile.write(b"%x\r\n%s\r\n0\r\n\r\n" % (len(data), data))
 
         registry.faults = [(image.digests[0], chunked)]
-        with pytest.raises(Corrupt, match="is larger than" if extra > 0 else "Digest did not match"):
+        if extra < 0:       # an answer that ends early is no whole one: the rest is asked for
+            assert read(open_source(), 0) == image.blobs[0]
+            return
+        with pytest.raises(Corrupt, match="is larger than"):
             read(open_source(), 0)
 
     def test_size_that_lies(self, registry: FakeRegistry, open_source: Opener, image: FakeImage) -> None:
