@@ -124,6 +124,8 @@ COMMANDS: dict[str, tuple[str, str, str, str, str]] = {
         "images_push:push", "IMAGE [DESTINATION]", "Push an image to a registry, archive or directory", "push", "1-2"),
     "image rm": ("images_rm:rm", "IMAGE [IMAGE...]", "Remove images", "rmi", ""),
     "image save": ("images_save:save", "IMAGE [IMAGE...]", "Write images to an archive", "save", ""),
+    "image scp": (
+        "images_scp:scp", "IMAGE [HOST::]", "Copy an image to or from another user or machine", "", "1-2"),
     "image search": ("search:search", "TERM", "Look for images on a registry", "search", "1"),
     "image sign": (
         "images_trust:sign", "IMAGE [IMAGE...]", "Sign images of registries with a GPG key", "", "1+"),

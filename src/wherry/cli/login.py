@@ -32,8 +32,6 @@ LOGOUT = (
     _AUTHFILE,
     _COMPAT,
 )
-#: Accepted, but an error when used.
-REFUSED = {"secret": "secrets are not supported yet"}
 
 
 def login(call: Call) -> int:
@@ -55,7 +53,7 @@ def login(call: Call) -> int:
         if not flags.given("username"):
             raise UsageError("Must provide --username with --password-stdin", see=False)
     old = engine.known(call.runtime, registry, options)
-    if old is not None and not any(flags.given(name) for name in ("username", "password", "password-stdin")):
+    if old is not None and not any(flags.given(name) for name in ("username", "password", "password-stdin", "secret")):
         call.out(f"Authenticating with existing credentials for {registry}\n")
         try:
             engine.check(call.runtime, registry, old, options)
@@ -110,6 +108,8 @@ def _ask(call: Call, old: Credentials | None) -> Credentials:
     from wherry.config.auth import Credentials
 
     flags = call.flags
+    if flags.given("secret"):
+        return _from_secret(call)
     user = flags.text("username") or _prompt_user(old.username if old is not None else "")
     if flags.on("password-stdin"):
         password = sys.stdin.read().rstrip("\r\n")
@@ -118,6 +118,18 @@ def _ask(call: Call, old: Credentials | None) -> Credentials:
     else:
         password = _prompt_password()
     return Credentials(username=user, password=password)
+
+
+def _from_secret(call: Call) -> Credentials:
+    """``--secret``: the password is in one; without ``--username`` its name is the user's."""
+    from wherry.config.auth import Credentials
+
+    flags = call.flags
+    if flags.given("password"):
+        raise UsageError("--secret can not be used with --password options", see=False)
+    name = flags.text("secret")
+    password = call.runtime.secrets.data(name).decode(errors="surrogateescape")
+    return Credentials(username=flags.text("username") or name, password=password)
 
 
 def _prompt_user(default: str) -> str:

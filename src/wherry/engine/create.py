@@ -116,6 +116,7 @@ def image_facts(runtime: Runtime, spec: ContainerSpec, reporter: Reporter | None
 def _pull(runtime: Runtime, spec: ContainerSpec, policy: str, reporter: Reporter | None) -> ImageRecord:
     from wherry.engine.image_pull import PullOptions, pull
     from wherry.registry.progress import Reporter
+    from wherry.spec.parse_values import duration
 
     os_name, architecture, variant = spec.os or "", spec.arch or "", spec.variant or ""
     if spec.platform:
@@ -132,6 +133,8 @@ def _pull(runtime: Runtime, spec: ContainerSpec, policy: str, reporter: Reporter
         cert_dir=spec.cert_dir or "",
         tls_verify=spec.tls_verify,
         retry=spec.retry,
+        retry_delay=duration(spec.retry_delay) / 1e9 if spec.retry_delay else None,
+        signature_policy=spec.signature_policy or "",
     )
     return pull(runtime, spec.image, options, reporter or Reporter())
 

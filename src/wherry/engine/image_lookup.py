@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from wherry.storage.records import ImageRecord
     from wherry.storage.store import Store
 
+#: What a location that is no image name begins with (containers-transports(5)).
+LOCATIONS = ("docker://", "oci:", "oci-archive:", "docker-archive:", "dir:", "containers-storage:",
+             "docker-daemon:", "tarball:", "sif:", "ostree:", "atomic:")
+
 
 def find(store: Store, text: str) -> tuple[ImageRecord, str]:
     """The image and the name it was found by (its id when it was found by id).
@@ -48,7 +52,7 @@ def _by_name(images: list[ImageRecord], store: Store, text: str) -> tuple[ImageR
     try:
         wanted = references.parse(text).with_default_tag()
     except InvalidArgument:
-        if is_hex(text.removeprefix("sha256:")):
+        if is_hex(text.removeprefix("sha256:")) or text.startswith(LOCATIONS):
             return None
         raise
     if wanted.digest:

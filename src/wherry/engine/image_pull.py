@@ -60,6 +60,10 @@ def check_policy(text: str) -> str:
 def pull(runtime: Runtime, text: str, options: PullOptions, reporter: Reporter) -> ImageRecord:
     """Make sure the image *text* names is in the store, as the policy wants it. Raises in Podman's words."""
     policy = check_policy(options.policy)
+    if text.startswith(image_lookup.LOCATIONS[1:]):
+        from wherry.engine.image_pull_file import pull_location
+
+        return pull_location(runtime, text, options, _platform(options), reporter)
     local = _local(runtime, text, options)
     if policy == "never":
         if local is None:
@@ -79,9 +83,22 @@ def _local(runtime: Runtime, text: str, options: PullOptions) -> ImageRecord | N
     if text.startswith("docker://"):
         text = text.removeprefix("docker://")
     try:
-        return image_lookup.find(runtime.store, text)[0]
+        record = image_lookup.find(runtime.store, text)[0]
     except NoSuchImage:
         return None
+    return record if _suits(runtime, record, options) else None
+
+
+def _suits(runtime: Runtime, record: ImageRecord, options: PullOptions) -> bool:
+    """Is a stored image for the platform that was asked for, if one was?"""
+    if not (options.os or options.architecture or options.variant) or not record.layer:
+        return True
+    config = runtime.store.image_config(record.id)
+    wanted = _platform(options)
+    found = wanted.override(config.get("os") or "", config.get("architecture") or "", config.get("variant") or "")
+    return (found.os, found.architecture) == (wanted.os, wanted.architecture) and (
+        not options.variant or found.variant in ("", wanted.variant)
+    )
 
 
 def _pull_candidates(
