@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from wherry.cli.call import Call
     from wherry.cli.flags import Parsed
+    from wherry.engine.manifest_artifacts import ArtifactOptions
     from wherry.engine.manifest_lists import Access, Annotations
 
 _ALL = Flag("all", kind="bool", help="All images of a list, not only this machine's")
@@ -63,12 +64,6 @@ PUSH = (
     Flag("rm", kind="bool", help="Remove the list afterwards"),
 )
 RM = (Flag("ignore", "i", "bool", "Missing lists are no error"),)
-#: Accepted, but an error when used.
-REFUSED = {
-    **{flag.name: "artifacts are not supported yet" for flag in _ARTIFACT},
-    "add-compression": "several compressed forms are not supported yet",
-    "subject": "subjects are not supported yet",
-}
 
 
 def create(call: Call) -> int:
@@ -90,8 +85,14 @@ def add(call: Call) -> int:
 
     flags = call.flags
     found = manifest_lists.find(call.runtime, call.args[0])
-    for text in call.args[1:]:
-        found.add(text, _said(flags), _access(flags), all=flags.on("all"))
+    if flags.on("artifact"):
+        found.add_artifact(call.args[1:], _artifact(call), _said(flags))
+    else:
+        for flag in _ARTIFACT:
+            if flags.given(flag.name):
+                raise UsageError(f"--{flag.name} can only be used with --artifact", see=False)
+        for text in call.args[1:]:
+            found.add(text, _said(flags), _access(flags), all=flags.on("all"))
     call.out(found.record.id + "\n")
     return 0
 
@@ -102,7 +103,9 @@ def annotate(call: Call) -> int:
 
     flags = call.flags
     found = manifest_lists.find(call.runtime, call.args[0])
-    if flags.on("index"):
+    if flags.given("subject"):
+        found.set_subject(manifest_lists.descriptor_of(call.runtime, flags.text("subject"), manifest_lists.Access()))
+    if flags.on("index") or flags.given("subject"):
         found.annotate_index(_pairs(flags.many("annotation")))
     elif len(call.args) < 2:
         raise UsageError("no image to annotate was specified", see=False)
@@ -142,7 +145,8 @@ def push(call: Call) -> int:
 
     flags = call.flags
     how = ListPushOptions(
-        push=PushOptions(**options(flags)), all=flags.on("all"), remove=flags.on("rm") or flags.on("purge")
+        push=PushOptions(**options(flags)), all=flags.on("all"), remove=flags.on("rm") or flags.on("purge"),
+        add_compression=flags.many("add-compression") or call.runtime.settings.engine.add_compression,
     )
     target = call.args[1] if len(call.args) > 1 else ""
     written = push_list(call.runtime, call.args[0], target, how, reporter(quiet=flags.on("quiet")))
@@ -177,6 +181,22 @@ def rm(call: Call) -> int:
         except WherryError as error:
             errors.append(error)
     return finish(errors)
+
+
+def _artifact(call: Call) -> ArtifactOptions:
+    from wherry.engine.manifest_artifacts import ArtifactOptions
+    from wherry.engine.manifest_lists import descriptor_of
+
+    flags = call.flags
+    subject = None
+    if flags.given("artifact-subject"):
+        subject = descriptor_of(call.runtime, flags.text("artifact-subject"), _access(flags))
+    return ArtifactOptions(
+        artifact_type=flags.text("artifact-type") if flags.given("artifact-type") else None,
+        config=flags.text("artifact-config"), config_type=flags.text("artifact-config-type"),
+        layer_type=flags.text("artifact-layer-type"), exclude_titles=flags.on("artifact-exclude-titles"),
+        subject=subject,
+    )
 
 
 def _said(flags: Parsed) -> Annotations:

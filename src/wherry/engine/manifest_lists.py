@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from wherry.engine.manifest_artifacts import ArtifactOptions
     from wherry.engine.runtime import Runtime
     from wherry.registry.source import ImageSource
     from wherry.storage.records import ImageRecord
@@ -64,6 +65,26 @@ class ListImage:
         found: list[dict[str, Any]] = self.document.setdefault("manifests", [])
         return found
 
+    def data(self, key: str) -> bytes:
+        """A document kept beside the list, empty when there is none."""
+        return self._runtime.store.image_data(self.record.id, key) if key in self.record.big_data_names else b""
+
+    def add_artifact(self, paths: Sequence[str], options: ArtifactOptions, said: Annotations) -> str:
+        """Add the files *paths* as one artifact; returns the digest of its manifest."""
+        from wherry.engine.manifest_artifacts import ARTIFACTS, artifacts_of
+
+        artifacts = artifacts_of(self)
+        entry = artifacts.add(paths, options)
+        digest: str = entry["digest"]
+        self.document["manifests"] = [one for one in self.entries if one["digest"] != digest] + [entry]
+        self._runtime.store.set_image_data(self.record.id, ARTIFACTS, artifacts.text())
+        if any((said.architecture, said.os, said.variant, said.os_version, said.os_features, said.features)):
+            self.annotate(digest, said)
+        elif said.annotations:
+            entry["annotations"] = dict(said.annotations)
+        self.save()
+        return digest
+
     def add(self, text: str, said: Annotations, access: Access, *, all: bool = False) -> str:
         """Add the image *text* (with *all* every instance of a list); returns the digest added last."""
         digest = ""
@@ -94,10 +115,20 @@ class ListImage:
         """Annotations of the list itself."""
         self.document["annotations"] = {**self.document.get("annotations", {}), **annotations}
 
+    def set_subject(self, descriptor: Mapping[str, Any]) -> None:
+        """Say which image the list is about."""
+        self.document["subject"] = dict(descriptor)
+
     def remove(self, digest: str) -> None:
         """Take an entry out. Raises ``NotFound``."""
+        from wherry.engine.manifest_artifacts import ARTIFACTS, Artifacts
+
         self.entries.remove(self._entry(digest))
         self.instances.pop(digest, None)
+        if kept := self.data(ARTIFACTS):
+            artifacts = Artifacts(kept)
+            artifacts.remove(digest)
+            self._runtime.store.set_image_data(self.record.id, ARTIFACTS, artifacts.text())
         self.save()
 
     def save(self) -> None:
@@ -214,6 +245,21 @@ def fetch_manifest(runtime: Runtime, text: str, access: Access) -> tuple[bytes, 
     finally:
         client.close()
     return fetched.data, fetched.media_type, str(named)
+
+
+def descriptor_of(runtime: Runtime, text: str, access: Access) -> dict[str, Any]:
+    """Type, digest and size of the manifest or list *text* names, in the store or else in its registry."""
+    if not text.startswith("docker://"):
+        try:
+            record = image_lookup.find(runtime.store, text.removeprefix("containers-storage:"))[0]
+        except NoSuchImage:
+            if text.startswith("containers-storage:"):
+                raise
+        else:
+            manifest = runtime.store.image_manifest(record.id)
+            return {"mediaType": manifest_type(manifest), "digest": of_bytes(manifest), "size": len(manifest)}
+    data, media_type, _ = fetch_manifest(runtime, text, access)
+    return {"mediaType": media_type, "digest": of_bytes(data), "size": len(data)}
 
 
 def _entries_of(

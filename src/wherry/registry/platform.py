@@ -48,7 +48,7 @@ _SPELLINGS = {
 _VARIANTS = {"arm": ("v8", "v7", "v6", "v5"), "arm64": ("v8",)}
 
 #: Marks the entry of an index whose layers are zstd; preferred among equals, because every store here reads it.
-_ZSTD_ANNOTATION = "io.github.containers.compression.zstd"
+ZSTD_ANNOTATION = "io.github.containers.compression.zstd"
 
 
 class Platform(Record):
@@ -121,7 +121,7 @@ def choose(images: ManifestList, platform: Platform) -> Descriptor:
 
 def _rank(entry: Descriptor, wanted: Sequence[tuple[str, str, str]], *, is_index: bool) -> tuple[int, bool] | None:
     """Sort key of an entry, smaller is better; None when it does not run here."""
-    is_zstd = is_index and entry.annotations.get(_ZSTD_ANNOTATION) == "true"
+    is_zstd = is_index and entry.annotations.get(ZSTD_ANNOTATION) == "true"
     if entry.platform is None:
         return (len(wanted), not is_zstd) if is_index else None
     found = (entry.platform.os, entry.platform.architecture, entry.platform.variant)
