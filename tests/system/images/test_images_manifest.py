@@ -61,14 +61,14 @@ def test_artifacts(tools: Tools, wherry: Any, loaded: str, registry: Any, tmp_pa
     assert two["layers"] == [{"mediaType": "text/x-any", "digest": digest_of(b"some text\n"), "size": 10}]
     assert two["subject"]["digest"] == json.loads(wherry.ok("image", "inspect", loaded))[0]["Digest"]
     assert registry.blob_file(digest_of(bytes(range(256)))).read_bytes() == bytes(range(256))
+    # A file that changed is not pushed as what it was.
+    (tmp_path / "note").write_text("other tex\n")
+    assert "Digest did not match" in wherry.fails("manifest", "push", "-q", PLAIN, LIST, f"{registry.host}/other:1")
     # Podman reads the list, and pulls the image from among the artifacts.
     wherry.ok("rmi", loaded)
     tools.podman("pull", "-q", PLAIN, name)
     tools.podman("rmi", name)
     wherry.ok("pull", "-q", PLAIN, name)
-    # A file that changed is not pushed as what it was.
-    (tmp_path / "note").write_text("other tex\n")
-    assert "Digest did not match" in wherry.fails("manifest", "push", "-q", PLAIN, LIST, f"{registry.host}/other:1")
     wherry.ok("manifest", "remove", LIST, first["digest"])
     assert len(entries(wherry)) == 2
     wherry.ok("manifest", "rm", LIST)

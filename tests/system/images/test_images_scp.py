@@ -73,7 +73,8 @@ def far(other: Tools, wherry: Any) -> Iterator[FarEnd]:
     os.makedirs("/run/sshd", exist_ok=True)
     with tempfile.TemporaryDirectory(dir="/tmp", prefix="ssh-") as base:
         end = FarEnd(other, wherry, Path(base))
-        server = subprocess.Popen(["/usr/sbin/sshd", "-D", "-e", "-f", f"{base}/sshd_config"], stderr=subprocess.DEVNULL)
+        argv = ["/usr/sbin/sshd", "-D", "-e", "-f", f"{base}/sshd_config"]
+        server = subprocess.Popen(argv, stderr=subprocess.DEVNULL)
         try:
             deadline = time.monotonic() + 20
             while time.monotonic() < deadline:
