@@ -117,6 +117,7 @@ def _as_user(user: str, words: Sequence[str]) -> tuple[list[str], dict[str, Any]
     """As another user of this machine; only root becomes one without asking ``sudo``."""
     import pwd
 
+    from wherry.config.environment import environ
     from wherry.sys.program import command
 
     entry = pwd.getpwnam(user)
@@ -124,7 +125,8 @@ def _as_user(user: str, words: Sequence[str]) -> tuple[list[str], dict[str, Any]
     if os.geteuid():
         return ["sudo", "-n", "-H", "-u", user, "--", *argv], {}
     home = {"HOME": entry.pw_dir, "USER": user, "LOGNAME": user}
-    kept = {name: os.environ[name] for name in ("PATH", "LANG", "TERM") if name in os.environ}
+    ours = environ()
+    kept = {name: ours[name] for name in ("PATH", "LANG", "TERM") if name in ours}
     return argv, {
         "user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": os.getgrouplist(user, entry.pw_gid),
         "cwd": "/", "env": {**kept, **home, "XDG_RUNTIME_DIR": f"/run/user/{entry.pw_uid}"},
