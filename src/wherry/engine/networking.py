@@ -8,7 +8,7 @@ from wherry.sys.files import make_dirs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from wherry.engine.locked import LockedContainer
     from wherry.engine.runtime import Runtime
@@ -59,6 +59,16 @@ class Networking:
 
         return named(backend, self._runtime.settings, self._runtime.paths.networks)
 
+    def _driver_for(self, networks: Iterable[str]) -> Driver:
+        """The driver to attach a container with: only netavark gets addresses by DHCP."""
+        if self.driver.name != "netavark":
+            for name in networks:
+                if self.definitions.get(name).ipam_options.get("driver") == "dhcp":
+                    from wherry.network.choose import named
+
+                    return named("netavark", self._runtime.settings, self._runtime.paths.networks)
+        return self.driver
+
     # -- namespace and attachment --------------------------------------------------------------------------------
 
     def namespace_path(self, identity: str) -> str:
@@ -83,9 +93,21 @@ class Networking:
         if mode in _USER_MODES:
             pending: Pending = self._user_mode().begin(request, mode, held.config.network_options)
         else:
-            pending = self.driver.begin(request)
+            driver = self._driver_for(held.config.networks)
+            pending = driver.begin(request)
+            if driver.lost_rules:
+                self._reload_others()
         held.state.port_mappings = request.port_mappings
         return pending
+
+    def _reload_others(self) -> None:
+        """Let another process bring back the rules of running containers: it waits for the lock of each."""
+        from wherry.engine.exit_command import global_words
+        from wherry.network.child import start_unattended
+        from wherry.sys.program import command
+
+        log.warning("the firewall rules of running containers are gone and are being made again")
+        start_unattended([*command(), *global_words(self._runtime), "network", "reload", "--all"])
 
     def _request(self, held: LockedContainer) -> AttachRequest:
         from wherry.network.ports import allocate

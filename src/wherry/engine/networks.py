@@ -71,11 +71,19 @@ class NetworkCollection:
         with definitions.lock().exclusive():
             if exist_ok and name in definitions.names():
                 return self.get(name)
-            definition = define(wanted, definitions, self._runtime.settings.network.default_subnet_pools)
+            definition = define(
+                wanted, definitions, self._runtime.settings.network.default_subnet_pools, self._has_dhcp
+            )
             definitions.save(definition)
         self._runtime.state.add_events(network_event(definition, "create"))
         self._runtime.publish()
         return Network(self._runtime, definition)
+
+    def _has_dhcp(self) -> bool:
+        from wherry.config.helpers import find
+        from wherry.network import dhcp
+
+        return dhcp.available(find(self._runtime.settings, "netavark"))
 
     def get(self, text: str) -> Network:
         """The network with this name, id or unique id prefix. Raises ``NoSuchNetwork``."""

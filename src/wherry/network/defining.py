@@ -14,7 +14,7 @@ from wherry.sys.netlink import Netlink
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
     from wherry.config.settings import SubnetPool
     from wherry.network.definitions import Definitions
@@ -24,6 +24,7 @@ RESERVED = ("bridge", "container", "default", "host", "none", "ns", "pasta", "pr
 DRIVERS = ("bridge", "macvlan", "ipvlan")
 _FIRST = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 _NAME = frozenset(_FIRST + "_.-")
+_NO_DHCP = "netavark 1.6 or newer has the dhcp-proxy this needs"
 _BRIDGE_PREFIX = "podman"
 #: Docker's option for the bridge's name.
 _BRIDGE_NAME = "com.docker.network.bridge.name"
@@ -58,10 +59,13 @@ def check_name(name: str) -> None:
         )
 
 
-def define(wanted: Network, definitions: Definitions, pools: Sequence[SubnetPool]) -> Network:
+def define(
+    wanted: Network, definitions: Definitions, pools: Sequence[SubnetPool], has_dhcp: Callable[[], bool] = lambda: False
+) -> Network:
     """The complete definition for what was asked; empty fields of *wanted* are chosen here.
 
-    *wanted* has ``dns_enabled`` as asked and ``ipam_options["driver"]`` as given.  Raises ``InvalidArgument``,
+    *wanted* has ``dns_enabled`` as asked and ``ipam_options["driver"]`` as given; *has_dhcp* says whether this host can
+    get addresses by DHCP.  Raises ``InvalidArgument``,
     ``NetworkExists`` and ``WherryError`` when no subnet is free.
     """
     known = definitions.list()
@@ -86,10 +90,10 @@ def define(wanted: Network, definitions: Definitions, pools: Sequence[SubnetPool
     if driver == "bridge":
         network = _bridge(network, taken, {other.network_interface for other in known}, definitions, busy, pools)
     else:
-        network = _child(network, {link.name for link in links}, definitions)
+        network = _child(network, {link.name for link in links}, has_dhcp)
     if not network.name:
         network = network.replace(name=_free_name(definitions.names()))
-    network = _with_ipam(network)
+    network = _with_ipam(network, has_dhcp)
     if driver != "bridge":
         network = network.replace(dns_enabled=False)
     return _with_subnets(network, busy)
@@ -167,16 +171,21 @@ def check_interface(name: str) -> None:
         )
 
 
-def _child(network: Network, links: Collection[str], definitions: Definitions) -> Network:
-    """Parent of a macvlan or ipvlan network."""
+def _child(network: Network, links: Collection[str], has_dhcp: Callable[[], bool]) -> Network:
+    """Parent of a macvlan or ipvlan network; without a subnet addresses come by DHCP."""
     options = dict(network.options)
     parent = options.pop("parent", "") or network.network_interface
     if parent and parent not in links:
         raise InvalidArgument(f"parent interface {parent} does not exist")
     if not network.subnets and network.ipam_options.get("driver") != "none":
-        raise InvalidArgument(
-            f"{network.driver} driver needs at least one subnet specified, DHCP is not yet supported with netavark"
-        )
+        if network.driver == "ipvlan":
+            raise InvalidArgument("ipam driver dhcp is not supported with ipvlan")
+        if not has_dhcp():
+            raise InvalidArgument(
+                f"{network.driver} driver needs at least one subnet specified, DHCP is not yet supported with netavark",
+                hint=_NO_DHCP,
+            )
+        network = network.replace(ipam_options={"driver": "dhcp"})
     return network.replace(options=options, network_interface=parent)
 
 
@@ -187,12 +196,15 @@ def _free_name(names: Collection[str]) -> str:
     return f"{_BRIDGE_PREFIX}{number}"
 
 
-def _with_ipam(network: Network) -> Network:
+def _with_ipam(network: Network, has_dhcp: Callable[[], bool]) -> Network:
     driver = network.ipam_options.get("driver") or "host-local"
-    if driver == "dhcp":
-        raise InvalidArgument("dhcp ipam driver is not yet supported with netavark")
-    if driver not in ("host-local", "none"):
+    if driver not in ("host-local", "none", "dhcp"):
         raise InvalidArgument(f'unsupported ipam driver "{driver}"')
+    if driver == "dhcp":
+        if network.subnets:
+            raise InvalidArgument("dhcp ipam driver is set but subnets are given")
+        if not has_dhcp():
+            raise InvalidArgument("dhcp ipam driver is not yet supported with netavark", hint=_NO_DHCP)
     if driver == "none":
         if network.subnets:
             raise InvalidArgument("none ipam driver is set but subnets are given")

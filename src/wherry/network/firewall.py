@@ -81,6 +81,7 @@ _RULES: dict[str, tuple[str, ...]] = {
     ),
 }
 WITNESS_RULES = len(_RULES[WITNESS])
+_LONGEST_COMMENT = 127
 _ALL_IPV4 = "0.0.0.0"
 _ALL_IPV6 = "::"
 
@@ -159,9 +160,10 @@ def flush_subnets() -> str:
     return "".join([f"flush set inet {TABLE} {name}\n" for name in ("subnets4", "subnets6", "local4", "local6")])
 
 
-def add(elements: Iterable[tuple[str, str]]) -> str:
-    """A script that adds set elements; those that are there are fine."""
-    return "".join([f"add element inet {TABLE} {name} {{ {element} }}\n" for name, element in elements])
+def add(elements: Iterable[tuple[str, str]], owner: str = "") -> str:
+    """A script that adds set elements, with *owner* as comment; those that are there are fine."""
+    note = f' comment "{owner[:_LONGEST_COMMENT]}"' if owner else ""
+    return "".join([f"add element inet {TABLE} {name} {{ {element}{note} }}\n" for name, element in elements])
 
 
 def remove(elements: Iterable[tuple[str, str]]) -> str:
@@ -175,9 +177,10 @@ def remove(elements: Iterable[tuple[str, str]]) -> str:
     )
 
 
-def add_ports(ports: Iterable[tuple[str, str, str]]) -> str:
-    """A script that adds map elements; one that is there with the same data is fine."""
-    return add((name, f"{key} : {data}") for name, key, data in ports)
+def add_ports(ports: Iterable[tuple[str, str, str]], owner: str = "") -> str:
+    """A script that adds map elements, with *owner* as comment; one that is there with the same data is fine."""
+    note = f' comment "{owner}"' if owner else ""
+    return add((name, f"{key}{note} : {data}") for name, key, data in ports)
 
 
 def remove_ports(ports: Iterable[tuple[str, str, str]]) -> str:

@@ -135,8 +135,6 @@ class Wiring:
 
     def _attach_child(self, network: Network, options: NetworkOptions, addresses: Sequence[str]) -> NetInterface:
         """A macvlan or ipvlan interface on the network's parent."""
-        if network.ipam_options.get("driver") == "dhcp":
-            raise Unsupported("DHCP addresses need netavark's dhcp-proxy: not yet implemented")
         parent_name = network.options.get("parent") or network.network_interface or default_interface()
         parent = rtnetlink.find(self.host, parent_name)
         if parent is None:
@@ -191,7 +189,7 @@ def _routes(network: Network, index: int, status: NetInterface) -> list[Message]
         gateways = dict.fromkeys(address.gateway for address in status.subnets if address.gateway)
         found = [rtnetlink.route(index, gateway, metric=metric) for gateway in gateways]
     found += [
-        rtnetlink.route(index, route.gateway, destination=route.destination, metric=route.metric or metric)
+        rtnetlink.route(index, route.gateway, destination=route.destination, metric=route.metric or METRIC)
         for route in network.routes
     ]
     return found
@@ -319,6 +317,12 @@ def _explain(error: OSError, network: Network, options: NetworkOptions) -> Wherr
             f"this kernel has no {network.driver} interfaces, which network {network.name} needs",
             hint="use a bridge network",
         )
+    if error.errno == errno.EOPNOTSUPP and "vlan" in network.options:
+        return Unsupported(
+            f"this kernel has no VLANs on bridges, which network {network.name} needs",
+            hint="use a macvlan network whose parent is a VLAN interface",
+        )
     if error.errno == errno.EEXIST:
-        return WherryError(f"interface {options.interface_name} already exists: {error.filename}")
+        name = options.options.get("host_interface_name") or options.interface_name
+        return WherryError(f"interface {name} already exists: {error.filename}")
     return WherryError(f"setting up network {network.name}: {error.filename}: {(error.strerror or '').lower()}")

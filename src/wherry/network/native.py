@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+from binascii import crc32
 
-from wherry.errors import InvalidArgument, NotFound, StateError, WherryError
+from wherry.errors import InvalidArgument, NotFound, StateError, Unsupported, WherryError
 from wherry.model.network import NetworkStatus
 from wherry.network import firewall
 from wherry.network.child import Child
@@ -49,17 +50,20 @@ class NativeDriver:
     """Connects network namespaces without netavark; one per runtime."""
 
     name = NAME
+    lost_rules = False      # they are made again while attaching
 
     def __init__(self, settings: Settings, run_dir: str) -> None:
         self._settings = settings
         self._directory = run_dir
-        self._ledger = Ledger(run_dir)
-        self.leases = Leases(run_dir, self._ledger)
+        self.ledger = Ledger(run_dir)
+        self.leases = Leases(run_dir, self.ledger)
         network = settings.network
         self.definitions = Definitions(network.network_config_dir, network.default_network, network.default_subnet)
-        self._nft = find_program("nft")
-        self._teardowns = Teardowns(run_dir, self._nft)
-        self._filters = network.firewall_driver != "none"
+        self.nft = find_program("nft")
+        #: What marks this engine's elements in the table all engines of the host share.
+        self.engine = f"{crc32(run_dir.encode()):08x}"
+        self.teardowns = Teardowns(run_dir, self.nft)
+        self.filters = network.firewall_driver != "none"
         self._names: Names | None = None
 
     @property
@@ -80,7 +84,7 @@ class NativeDriver:
 
     def backend_of(self, container: str) -> str:
         """Name of the driver that attached *container*, empty when none did."""
-        return self._ledger.backend(container)
+        return self.ledger.backend(container)
 
     # -- attaching -----------------------------------------------------------------------------------------------
 
@@ -97,9 +101,9 @@ class NativeDriver:
             try:
                 made = self._wire(wanted, networks, addresses, status)
                 attached = request.replace(status=status)
-                self._ledger.attach(NAME, attached)
+                self.ledger.attach(NAME, attached)
                 self._tell_names(attached, networks)
-                self._forward(attached)
+                self.forward(attached)
                 return PendingAttachment(self, attached, wanted, self._change_firewall(attached, networks, made))
             except BaseException:
                 self._undo(request, wanted, networks, status)
@@ -109,6 +113,11 @@ class NativeDriver:
         network = self.definitions.get(name)
         if network.driver not in DRIVERS:
             raise InvalidArgument(f"unsupported driver {network.driver}: invalid argument")
+        if network.ipam_options.get("driver") == "dhcp":
+            raise Unsupported(
+                f"network {network.name} gives addresses by DHCP, which the native network back end does not do",
+                hint="name that network when the container is created: netavark then attaches all of its networks",
+            )
         return network
 
     def _wire(
@@ -171,16 +180,16 @@ class NativeDriver:
                         wiring.detach(interface)
         except OSError as error:
             log.warning(f"undoing the network of container {request.container_id}: {error}")
-        self._drop_names(request.container_id, networks)
+        self.drop_names(request.container_id, networks)
         if request is wanted:
             self._stop_forwarding(request)
-            self._ledger.detach(request.container_id)
+            self.ledger.detach(request.container_id)
             return
-        self._ledger.attach(NAME, request)
+        self.ledger.attach(NAME, request)
         for name in networks:
             self.leases.release_one(request.container_id, name)
 
-    def _drop_names(self, container: str, networks: Iterable[str]) -> None:
+    def drop_names(self, container: str, networks: Iterable[str]) -> None:
         try:
             self.names.change({}, dict.fromkeys(networks, container))
         except (OSError, WherryError) as error:
@@ -192,17 +201,17 @@ class NativeDriver:
         self, request: AttachRequest, networks: Mapping[str, Network], made: Collection[str] = ()
     ) -> Child | None:
         """Start the one transaction this attachment needs, if any."""
-        if not self._filters:
+        if not self.filters:
             return None
-        known = self._ledger.networks_with_rules()
+        known = self.ledger.networks_with_rules()
         new = [net for name, net in networks.items() if is_managed_bridge(net) and (name in made or name not in known)]
         if new or not self.rules_present():
             self._prepare_rules(request, new)
         ports = self.ports(request)
         if not ports:
             return None
-        self._teardowns.settle([_mention(port) for port in ports])
-        return self._nft_child(firewall.add_ports(ports))
+        self.teardowns.settle([_mention(port) for port in ports])
+        return self._nft_child(firewall.add_ports(ports, self._owner(request)))
 
     def _prepare_rules(self, request: AttachRequest, new: Sequence[Network]) -> None:
         """Make the rules if they are not there, and the elements of the networks *new*.
@@ -213,26 +222,25 @@ class NativeDriver:
             if not self.rules_present():
                 self._rebuild(request)
                 return
-            elements = [element for network in new for element in firewall.network_elements(network)]
-            self._run_nft(firewall.add(elements), request)
+            self._run_nft("".join([self._network_script(network) for network in new]), request)
             for network in new:
-                self._ledger.set_rules(network.name, True)
+                self.ledger.set_rules(network.name, True)
 
     def _rebuild(self, request: AttachRequest) -> None:
         """Make everything anew. The caller holds the lock of the rules."""
         for port in self.ports(request):
-            run([self._nft, "-f", "-"], input=firewall.clear_port(port).encode(), timeout=_NFT_TIMEOUT)
+            run([self.nft, "-f", "-"], input=firewall.clear_port(port).encode(), timeout=_NFT_TIMEOUT)
         self._run_nft(self._everything(), request)
 
     def _run_nft(self, script: str, request: AttachRequest) -> None:
-        done = run([self._nft, "-f", "-"], input=script.encode(), timeout=_NFT_TIMEOUT)
+        done = run([self.nft, "-f", "-"], input=script.encode(), timeout=_NFT_TIMEOUT)
         if done.returncode and b"interval overlaps" in done.stderr:
             # A network of an engine that is gone had such a subnet.
             script = firewall.flush_subnets() + self._everything()
-            done = run([self._nft, "-f", "-"], input=script.encode(), timeout=_NFT_TIMEOUT)
+            done = run([self.nft, "-f", "-"], input=script.encode(), timeout=_NFT_TIMEOUT)
         if done.returncode:
             for name in request.status:
-                self._ledger.set_rules(name, False)
+                self.ledger.set_rules(name, False)
             said = done.stderr.decode(errors="replace").strip().partition("\n")[0]
             raise WherryError(f"nft: {said or 'it failed without saying why'}")
 
@@ -259,7 +267,7 @@ class NativeDriver:
                 closed.append(name)
         return closed
 
-    def _forward(self, attached: AttachRequest) -> None:
+    def forward(self, attached: AttachRequest) -> None:
         """Start, change or end the process of published ports that need one."""
         if any(is_local(mapping) for mapping in attached.port_mappings):
             from wherry.network.forwards import local_forwards
@@ -273,7 +281,7 @@ class NativeDriver:
 
     def _everything(self) -> str:
         """The script that makes all rules, for every network in use and every attached container."""
-        attached = self._ledger.attachments(NAME)
+        attached = self.ledger.attachments(NAME)
         names = sorted({name for request in attached for name in request.status})
         script = firewall.rules()
         for name in names:
@@ -282,13 +290,21 @@ class NativeDriver:
             except NotFound:
                 continue
             if is_managed_bridge(network):
-                script += firewall.add(firewall.network_elements(network))
-                self._ledger.set_rules(name, True)
-        return script + "".join([firewall.add_ports(self.ports(request)) for request in attached])
+                script += self._network_script(network)
+                self.ledger.set_rules(name, True)
+        return script + "".join(
+            [firewall.add_ports(self.ports(request), self._owner(request)) for request in attached]
+        )
+
+    def _owner(self, request: AttachRequest) -> str:
+        return f"{self.engine}/{request.container_id[:12]}"
+
+    def _network_script(self, network: Network) -> str:
+        return firewall.add(firewall.network_elements(network), f"{self.engine}/{network.name}")
 
     def _nft_child(self, script: str) -> Child:
         try:
-            return Child([self._nft, "-f", "-"], script.encode(), errors=True)
+            return Child([self.nft, "-f", "-"], script.encode(), errors=True)
         except OSError as error:
             raise WherryError(f"nft: {(error.strerror or str(error)).lower()}") from None
 
@@ -298,9 +314,9 @@ class NativeDriver:
             return
         status, _output = child.finish()
         if status:
-            self._restore(request)
+            self.restore(request)
 
-    def _restore(self, request: AttachRequest) -> None:
+    def restore(self, request: AttachRequest) -> None:
         with _Hold(f"{self._directory}/rules.lock", exclusive=True):
             self._rebuild(request)
 
@@ -308,19 +324,19 @@ class NativeDriver:
 
     def detach(self, request: AttachRequest) -> None:
         """End the leases at once; published ports go in the background, interfaces with the namespace."""
-        attached = self._ledger.attachment(request.container_id)
+        attached = self.ledger.attachment(request.container_id)
         if attached is not None:
             self._forget_outside(attached)
-        self._ledger.detach(request.container_id)
+        self.ledger.detach(request.container_id)
 
     def _forget_outside(self, attached: AttachRequest) -> None:
         """Ports and names of a container."""
         self._stop_forwarding(attached)
         ports = self.ports(attached)
-        if ports and self._filters:
-            self._teardowns.begin(attached.container_id, firewall.remove_ports(ports))
+        if ports and self.filters:
+            self.teardowns.begin(attached.container_id, firewall.remove_ports(ports))
         if any(block.dns_server_ips for block in attached.status.values()):
-            self._drop_names(attached.container_id, attached.status)
+            self.drop_names(attached.container_id, attached.status)
 
     # -- running containers --------------------------------------------------------------------------------------
 
@@ -348,88 +364,57 @@ class NativeDriver:
                 with Wiring(request.net_ns) as wiring:
                     for interface in block.interfaces:
                         wiring.detach(interface)
-            self._drop_names(request.container_id, [network])
-            self._ledger.attach(NAME, after)
+            self.drop_names(request.container_id, [network])
+            self.ledger.attach(NAME, after)
             self.leases.release_one(request.container_id, network)
             self._change_ports(self.ports(request), after)
         return left
 
     def _change_ports(self, before: Sequence[tuple[str, str, str]], request: AttachRequest) -> None:
         """Let published ports lead where ``request.status`` says."""
-        self._forward(request)
+        self.forward(request)
         after = self.ports(request)
-        if not self._filters or sorted(before) == sorted(after):
+        if not self.filters or sorted(before) == sorted(after):
             return
         gone = [port for port in before if port not in after]
         new = [port for port in after if port not in before]
-        script = firewall.remove_ports(gone) + firewall.add_ports(new)
+        script = firewall.remove_ports(gone) + firewall.add_ports(new, self._owner(request))
         self.apply(self._nft_child(script), request)
 
     def reload(self, request: AttachRequest) -> Mapping[str, NetworkStatus]:
         """Make rules and names of an attached container again, whatever became of them."""
-        attached = self._ledger.attachment(request.container_id) or request
-        if self._filters:
-            self._restore(attached)
-        self._forward(attached)
+        attached = self.ledger.attachment(request.container_id) or request
+        if self.filters:
+            self.restore(attached)
+        self.forward(attached)
         self._tell_names(attached, {name: self._network(name) for name in attached.status})
         return attached.status
 
     # -- checking ------------------------------------------------------------------------------------------------
 
     def check(self, alive: Collection[str]) -> list[str]:
-        """Leases, rules and names of containers that do not run, rules that are missing, bridges nobody uses."""
-        attached = {request.container_id: request for request in self._ledger.attachments(NAME)}
-        holders = self.leases.holders() | set(attached)
-        found = [
-            f"container {holder[:12]} has an address lease but does not run" for holder in sorted(holders - set(alive))
-        ]
-        found += [f"the network of container {name[:12]} was not taken down" for name in self._teardowns.abandoned()]
-        if self._filters and set(attached) & set(alive) and not self.rules_present():
-            found.append("the firewall rules of running containers are missing")
-        for name, containers in self.names.containers().items():
-            found += [
-                f"network {name} has names of container {container[:12]}, which does not run"
-                for container in containers if container not in alive
-            ]
-        return found + self.forwards.problems(alive)
+        """Leases, rules and names of containers that do not run, rules that are missing, rules of lost networks."""
+        from wherry.network.native_check import check
+
+        return check(self, alive)
 
     def repair(self, alive: Collection[str]) -> None:
         """Detach what is gone, finish deletions, restore rules, and remove bridges nobody is attached to."""
-        with self._hold(exclusive=True):
-            for request in self._ledger.attachments(NAME):
-                if request.container_id not in alive:
-                    self.detach(request)
-            for holder in self.leases.holders() - set(alive):
-                self._ledger.detach(holder)
-            for name, containers in self.names.containers().items():
-                for container in containers:
-                    if container not in alive:
-                        self._drop_names(container, [name])
-            self._teardowns.settle()
-            for container in self.forwards.stale(alive):
-                self.forwards.stop(container)
-            left = self._ledger.attachments(NAME)
-            for request in left:
-                self._forward(request)
-            if left and self._filters and not self.rules_present():
-                self._restore(left[0])
-            used = self.leases.networks_in_use()
-            for network in self.definitions.list():
-                if network.name not in used:
-                    self.remove_bridge(network)
-            if not left:
-                self._remove_empty_table()
+        from wherry.network.native_check import repair
 
-    def _remove_empty_table(self) -> None:
+        with self._hold(exclusive=True):
+            repair(self, alive)
+
+    def remove_empty_table(self) -> None:
         """Take the table away when no engine of this host has a bridge in it; the next attachment makes it again."""
         with _Hold(f"{self._directory}/rules.lock", exclusive=True):
-            shown = run([self._nft, "list", "set", "inet", firewall.TABLE, "bridges"], timeout=_NFT_TIMEOUT)
+            shown = run([self.nft, "list", "set", "inet", firewall.TABLE, "bridges"], timeout=_NFT_TIMEOUT)
             if shown.returncode == 0 and b"elements" not in shown.stdout:
-                run([self._nft, "delete", "table", "inet", firewall.TABLE], timeout=_NFT_TIMEOUT)
+                run([self.nft, "delete", "table", "inet", firewall.TABLE], timeout=_NFT_TIMEOUT)
 
     def settle(self) -> None:
         """Wait for deletions in the background."""
-        self._teardowns.settle()
+        self.teardowns.settle()
 
     def forget_network(self, network: Network) -> None:
         """A definition is being removed: take its bridge and its rules away. Raises ``StateError`` while in use."""
@@ -444,12 +429,12 @@ class NativeDriver:
             return
         if not remove_bridge(network.network_interface):
             return
-        if network.name in self._ledger.networks_with_rules():
+        if network.name in self.ledger.networks_with_rules():
             if self.rules_present():
                 script = firewall.remove(firewall.network_elements(network))
                 with _Hold(f"{self._directory}/rules.lock", exclusive=True):
-                    run([self._nft, "-f", "-"], input=script.encode(), timeout=_NFT_TIMEOUT)
-            self._ledger.set_rules(network.name, False)
+                    run([self.nft, "-f", "-"], input=script.encode(), timeout=_NFT_TIMEOUT)
+            self.ledger.set_rules(network.name, False)
 
     def _hold(self, *, exclusive: bool) -> _Hold:
         make_dirs(self._directory)

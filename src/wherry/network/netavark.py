@@ -22,6 +22,7 @@ import time
 from wherry.errors import NotFound, Unavailable, WherryError
 from wherry.model import jsontext
 from wherry.model.network import NetworkStatus
+from wherry.network import dhcp
 from wherry.network.child import Child, start_unattended
 from wherry.network.definitions import Definitions
 from wherry.network.definitions import document as definition
@@ -30,7 +31,7 @@ from wherry.network.ledger import Ledger
 from wherry.network.links import wait_for_ports
 from wherry.network.ports import is_local
 from wherry.network.protocol import AttachRequest
-from wherry.sys import log
+from wherry.sys import log, nftables
 from wherry.sys.files import atomic_write, make_dirs, read_bytes
 from wherry.sys.processes import run, wait_gone, with_argument
 
@@ -55,6 +56,9 @@ _STRAY_TIMEOUT = 20.0
 
 
 NAME = "netavark"
+#: A chain that is there while any port is published, and the tables it may be in: iptables' or netavark's own.
+_WITNESS = "NETAVARK-HOSTPORT-DNAT"
+_WITNESS_TABLES = ((nftables.NFPROTO_IPV4, "nat"), (nftables.NFPROTO_INET, "netavark"))
 
 
 class NetavarkDriver:
@@ -73,6 +77,8 @@ class NetavarkDriver:
         network = settings.network
         self.definitions = Definitions(network.network_config_dir, network.default_network, network.default_subnet)
         self._program = ""
+        #: Were the rules of running containers gone when the last attachment began? Then they need :meth:`reload`.
+        self.lost_rules = False
 
     def backend_of(self, container: str) -> str:
         """Name of the driver that attached *container*, empty when none did."""
@@ -85,17 +91,29 @@ class NetavarkDriver:
         networks = {name: self.definitions.get(name) for name in request.networks}
         program = self._find_program()
         self.settle(request)
+        self.lost_rules = self._rules_are_lost()
         addresses = self.leases.lease(request.container_id, networks, request.networks)
         try:
             document = self._document(request, networks, addresses)
             self._ledger.attach(NAME, request)
-            if request.port_mappings or any(network.dns_enabled for network in networks.values()):
+            if any(dhcp.wanted(network) for network in networks.values()):
+                dhcp.ensure(program)
+                lasting = True
+            else:
+                lasting = bool(request.port_mappings) or any(network.dns_enabled for network in networks.values())
+            if lasting:
                 make_dirs(self._attached)
                 atomic_write(self._record(request.container_id), jsontext.dumps(document).encode(), sync=False)
             return PendingSetup(self, request, document, program)
         except BaseException:
             self.leases.release(request.container_id)
             raise
+
+    def _rules_are_lost(self) -> bool:
+        """Did something flush the rules while containers with published ports run? Only nf_tables can be asked."""
+        if not any(request.port_mappings for request in self._ledger.attachments(NAME)) or not nftables.available():
+            return False
+        return all(nftables.chain_uses(family, table, _WITNESS) < 0 for family, table in _WITNESS_TABLES)
 
     def _record(self, container: str) -> str:
         return f"{self._attached}/{container}.json"
@@ -274,6 +292,8 @@ class NetavarkDriver:
         """Attach a running container to some of its networks; returns its whole status."""
         networks = {name: self.definitions.get(name) for name in request.networks}
         wanted = {name: request.networks[name] for name in names}
+        if any(dhcp.wanted(networks[name]) for name in names):
+            dhcp.ensure(self._find_program())
         one = request.replace(networks=wanted)
         leased = self.leases.lease(request.container_id, {name: networks[name] for name in names}, wanted)
         child = PendingSetup(self, one, self._document(one, {name: networks[name] for name in names}, leased),
@@ -347,7 +367,7 @@ class NetavarkDriver:
         """Leases of containers that do not run, and teardowns nobody finished."""
         found = [
             f"container {holder[:12]} has an address lease but does not run"
-            for holder in sorted(self.leases.holders() - set(alive))
+            for holder in sorted((self.leases.holders() | set(self._recorded())) - set(alive))
         ]
         try:
             for name in os.listdir(self._pending):
@@ -359,8 +379,41 @@ class NetavarkDriver:
             pass
         return found + self.forwards.problems(alive)
 
+    def _recorded(self) -> list[str]:
+        """Ids of the containers whose rules or names netavark made and has not been asked to take down."""
+        try:
+            return [name.removesuffix(".json") for name in os.listdir(self._attached) if name.endswith(".json")]
+        except FileNotFoundError:
+            return []
+
+    def _tear_down_lost(self, container: str) -> None:
+        """Take down what a container left that was never detached; netavark needs some namespace to look into."""
+        from wherry.sys.namespaces import create_netns, remove_netns
+
+        record = self._record(container)
+        attached = self._ledger.attachment(container)
+        if attached is not None and os.path.exists(attached.net_ns):
+            self.detach(attached)
+            return
+        namespace = f"{self._directory}/lost"
+        create_netns(namespace)
+        turn = self.lock()
+        try:
+            # That there is no interface any more is an error to netavark, but the rules go.
+            words = self.arguments(self._find_program(), "teardown", namespace)
+            done = run(words, input=read_bytes(record), timeout=60)
+            log.debug(f"netavark: {done.stdout.decode(errors='replace').strip()}")
+        finally:
+            os.close(turn)
+            remove_netns(namespace)
+        os.unlink(record)
+        self._ledger.detach(container)
+
     def repair(self, alive: Collection[str]) -> None:
         """End stale leases, finish teardowns, and remove bridges and rules of networks nobody is attached to."""
+        for container in self._recorded():
+            if container not in alive:
+                self._tear_down_lost(container)
         for holder in self.leases.holders() - set(alive):
             self._ledger.detach(holder)
         for container in self.forwards.stale(alive):

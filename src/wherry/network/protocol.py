@@ -29,6 +29,9 @@ if TYPE_CHECKING:
         name: str
         definitions: Definitions
         leases: Leases
+        @property
+        def lost_rules(self) -> bool:
+            """Were rules of running containers gone, and still are, when the last attachment began?"""
 
         def backend_of(self, container: str) -> str:
             """Name of the driver that attached *container* (they share their leases), empty when none did."""

@@ -88,6 +88,11 @@ class RootlessDriver:
         self.shared = SharedNamespace(settings, run_dir)
         self._forwards = Forwards(run_dir)
 
+    @property
+    def lost_rules(self) -> bool:
+        """Did the inner driver find the rules of running containers gone?"""
+        return self._inner.lost_rules
+
     def backend_of(self, container: str) -> str:
         return self._inner.backend_of(container)
 

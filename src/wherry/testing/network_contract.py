@@ -12,15 +12,17 @@ import threading
 import time
 
 from wherry.errors import WherryError
-from wherry.model.network import PortMapping
+from wherry.model.network import PortMapping, Route
+from wherry.sys.namespaces import remove_netns
 from wherry.testing.network_world import HOST4, HOST6, OUTSIDE4, OUTSIDE6
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from wherry.sys.rtnetlink import Link
-    from wherry.testing.network_world import Box, World
+    from wherry.testing.network_world import Box, Place, World
 
 A, B = "10.70.1.0/24", "10.70.2.0/24"
 A6 = "fd70:1::/64"
@@ -69,6 +71,57 @@ def exchange(client: socket.socket, data: bytes) -> bytes:
     found = b"".join(iter(lambda: client.recv(65536), b""))
     sender.join(5)
     return found
+
+
+def routes_of(box: Box) -> list[dict[str, Any]]:
+    """The container's IPv4 routes that lead through a gateway."""
+    return [route for route in box.json("ip", "-j", "-4", "route") if "gateway" in route]
+
+
+class Traffickers:
+    """Threads that each keep one connection to an echo server busy; *ways* are (from where, address, port)."""
+
+    def __init__(self, *ways: tuple[Place, str, int]) -> None:
+        self._counts = [0] * len(ways)
+        self._failures: list[str] = []
+        self._stop = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._work, args=(number, *way), daemon=True) for number, way in enumerate(ways)
+        ]
+
+    def _work(self, number: int, place: Place, address: str, port: int) -> None:
+        try:
+            with place.socket(socket.AF_INET, socket.SOCK_STREAM) as client:
+                client.settimeout(20)
+                client.connect((address, port))
+                while not self._stop.is_set():
+                    client.sendall(b"x" * 1000)
+                    left = 1000
+                    while left:
+                        data = client.recv(left)
+                        if not data:
+                            raise OSError("the connection was closed")
+                        left -= len(data)
+                    self._counts[number] += 1
+        except OSError as error:
+            self._failures.append(f"{address}:{port}: {error}")
+
+    def expect_progress(self) -> None:
+        """Fail unless every connection gets more bytes across."""
+        before = list(self._counts)
+        eventually(lambda: bool(self._failures) or all(n > b for n, b in zip(self._counts, before, strict=True)), 25)
+        assert self._failures == [], self._failures
+
+    def __enter__(self) -> Traffickers:
+        for thread in self._threads:
+            thread.start()
+        self.expect_progress()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(25)
 
 
 class Traffic:
@@ -285,6 +338,83 @@ class Options:
         assert world.driver.leases.holders() == before
 
 
+    def test_both_versions_fixed(self, world: World) -> None:
+        world.network("a", A, A6)
+        box, other = world.box("a", static_ips=["10.70.1.9", "fd70:1::9"], interface_name="net7"), world.box("a")
+        assert box.addresses("a") == ["10.70.1.9", "fd70:1::9"]
+        assert set(box.links()) == {"lo", "net7"}
+        with box.listen(80, address="::"):
+            assert other.ask("fd70:1::9", 80)
+
+    def test_macvlan(self, world: World) -> None:
+        world.network("m", "192.0.2.0/24", driver="macvlan", network_interface="uplink", options={"mtu": "1400"})
+        one = world.box("m", static_ips=["192.0.2.10"], static_mac="02:11:22:33:44:66")
+        two = world.box("m", static_ips=["192.0.2.11"])
+        link = one.links()["eth0"]
+        assert (link.mac, link.mtu, link.kind) == ("02:11:22:33:44:66", 1400, "macvlan")
+        with one.listen(80), world.outside.listen(80):
+            assert two.ask("192.0.2.10", 80) == "192.0.2.11"
+            assert two.ask(OUTSIDE4, 80) == "192.0.2.11"
+            assert world.outside.ask("192.0.2.10", 80) == OUTSIDE4
+
+    def test_private_macvlans_do_not_reach_each_other(self, world: World) -> None:
+        world.network(
+            "m", "192.0.2.0/24", driver="macvlan", network_interface="uplink", options={"mode": "private"}
+        )
+        one, two = (world.box("m", static_ips=[address]) for address in ("192.0.2.10", "192.0.2.11"))
+        with one.listen(80), world.outside.listen(80):
+            assert two.ask(OUTSIDE4, 80) == "192.0.2.11"
+            assert not two.reaches("192.0.2.10", 80)
+
+
+class NewerOptions:
+    """Options netavark has only in later versions than the oldest wherry works with."""
+
+    def test_metric_and_routes(self, world: World) -> None:
+        far, farther = (Route(destination=f"10.99.{number}.0/24", gateway="10.70.1.8") for number in (0, 1))
+        routes = [far.replace(metric=7), farther]
+        world.network("a", A, options={"metric": "55"}, routes=routes)
+        found = {route["dst"]: (route["gateway"], route["metric"]) for route in routes_of(world.box("a"))}
+        assert found == {
+            "default": ("10.70.1.1", 55), "10.99.0.0/24": ("10.70.1.8", 7), "10.99.1.0/24": ("10.70.1.8", 100),
+        }, found
+
+    def test_no_default_route(self, world: World) -> None:
+        world.network("a", A, options={"no_default_route": "true"})
+        world.network("b", B)
+        assert routes_of(world.box("a")) == []
+        assert [route["gateway"] for route in routes_of(world.box("a", "b"))] == ["10.70.2.1"]
+
+    def test_the_hosts_end_has_a_name(self, world: World) -> None:
+        world.network("a", A)
+        world.box("a", options={"host_interface_name": "to-web"})
+        assert "to-web" in world.inner.links()
+
+    def test_strictly_isolated_networks(self, world: World) -> None:
+        world.network("a", A, options={"isolate": "strict"})
+        world.network("b", B)
+        one, two, three = world.box("a"), world.box("b"), world.box("a")
+        with one.listen(80), two.listen(80):
+            assert three.ask(one.address("a"), 80)
+            assert not two.reaches(one.address("a"), 80)
+            assert not one.reaches(two.address("b"), 80)
+
+    def test_an_unmanaged_bridge(self, world: World) -> None:
+        """It must be there, nothing but ports is added to it, and the gateway is somebody else's."""
+        world.network("u", "192.0.2.0/24", network_interface="uplink", options={"mode": "unmanaged"})
+        one, two = (world.box("u", static_ips=[address]) for address in ("192.0.2.10", "192.0.2.11"))
+        with one.listen(80), world.outside.listen(80):
+            assert two.ask("192.0.2.10", 80) == "192.0.2.11"
+            assert two.ask(OUTSIDE4, 80) == "192.0.2.11"
+        world.network("v", "192.0.3.0/24", network_interface="nosuch", options={"mode": "unmanaged"})
+        try:
+            world.box("v")
+        except WherryError as error:
+            assert "in unmanaged mode, the bridge must already exist" in str(error)
+        else:
+            raise AssertionError("an unmanaged bridge was made")
+
+
 class Changes:
     """Networks of running containers, and what became of rules."""
 
@@ -313,6 +443,24 @@ class Changes:
                 box.detach()
                 assert two.ask(one.address("a"), 80)
 
+    def test_a_connection_lives_through_changes(self, world: World) -> None:
+        """Bytes go back and forth all the time while both ends' networks change."""
+        world.network("a", A)
+        world.network("b", B)
+        server = world.box("a", ports=[PortMapping(host_port=8080, container_port=80)])
+        client, port = (world.box("a"), 80)
+        with server.echo(80), Traffickers((client, server.address("a"), port), (world.host, "127.0.0.1", 8080)) as flow:
+            for _round in range(2):
+                server.connect("b")
+                world.box("b").detach()
+                client.connect("b")
+                server.disconnect("b")
+                client.disconnect("b")
+                flow.expect_progress()
+            world.box("a", ports=[PortMapping(host_port=8081, container_port=80)]).detach()
+            server.reload()
+            flow.expect_progress()
+
     def test_reload_brings_rules_back(self, world: World) -> None:
         world.network("a", A)
         box = world.box("a", ports=[PortMapping(host_port=8080, container_port=80)])
@@ -335,6 +483,19 @@ class Changes:
         expect_clean(world, set())
         assert world.driver.leases.holders() == set()
 
+    def test_rules_of_what_vanished_are_found_and_removed(self, world: World) -> None:
+        """A container whose namespace is gone without having been detached, beside one that runs."""
+        world.network("a", A)
+        lost = world.box("a", ports=[PortMapping(host_port=8080, container_port=80)])
+        kept = world.box("a", ports=[PortMapping(host_port=8090, container_port=80)])
+        remove_netns(lost.path)
+        assert any(lost.id[:12] in text for text in world.driver.check({kept.id}))
+        world.driver.repair({kept.id})
+        expect_clean(world, {kept.id})
+        assert "8080" not in world.rules()
+        with kept.listen(80):
+            assert world.host.ask("127.0.0.1", 8090)
+
     def test_detach_is_idempotent(self, world: World) -> None:
         world.network("a", A, dns_enabled=True)
         box = world.box("a", ports=[PortMapping(host_port=8080, container_port=80)])
@@ -351,5 +512,5 @@ class Changes:
         assert "br-a" not in links(world)
 
 
-class NetworkContract(Traffic, Options, Changes):
+class NetworkContract(Traffic, Options, NewerOptions, Changes):
     """Everything. Needs a fixture ``world``."""

@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 
+from wherry.model import jsontext
 from wherry.model.ids import generate_id
 from wherry.model.network import Network, NetworkOptions, PortMapping
 from wherry.network.protocol import AttachRequest
@@ -19,7 +20,7 @@ from wherry.sys.processes import run
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from typing import TypeVar
+    from typing import Any, TypeVar
 
     from wherry.network.protocol import Driver
 
@@ -92,6 +93,10 @@ class Place:
         rest = answer[len(packet):]
         size = len(rest) // count if count else 0
         return sorted(socket.inet_ntoa(rest[at + size - 4:at + size]) for at in range(0, size * count, size or 1))
+
+    def json(self, *words: str) -> Any:
+        """What a program that is run here prints as JSON."""
+        return jsontext.loads(self.call(lambda: run(words)).stdout)
 
     def links(self) -> dict[str, rtnetlink.Link]:
         def look() -> list[rtnetlink.Link]:
@@ -246,6 +251,14 @@ class World:
         """Did what a published port let in arrive with the client's address? Where ports are forwarded it cannot."""
         return seen == address if self.routed else bool(seen)
 
+    def rules(self) -> str:
+        """All rules, of nftables and of iptables."""
+        shown = [
+            self.inner.call(lambda words=words: run(words)).stdout  # type: ignore[misc]
+            for words in (["nft", "list", "ruleset"], ["iptables-save"], ["ip6tables-save"])
+        ]
+        return b"".join(shown).decode()
+
     def flush(self) -> None:
         """What a firewall's reload may do: remove all rules."""
         self.inner.call(lambda: run(["nft", "flush", "ruleset"]))
@@ -273,7 +286,7 @@ class World:
         path = f"{self._directory}/{identity[:12]}"
         create_netns(path)
         wanted = {
-            network: NetworkOptions(interface_name=f"eth{number}", **(options if number == 0 else {}))  # type: ignore[arg-type]
+            network: NetworkOptions(**{"interface_name": f"eth{number}", **(options if number == 0 else {})})  # type: ignore[arg-type]
             for number, network in enumerate(networks)
         }
         request = AttachRequest(

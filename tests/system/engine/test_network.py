@@ -212,6 +212,16 @@ def test_reload_after_the_rules_are_gone(rt: Runtime) -> None:
         assert fetch(port) == "hello from wherry\n"
 
 
+@pytest.mark.parametrize("backend", ["native", "netavark"])
+def test_lost_rules_come_back_with_the_next_container(base: Path, rt: Runtime, backend: str) -> None:
+    port = free_port()
+    with open_runtime(base, network_backend=backend) as runtime, web(runtime, port):
+        assert fetch(port) == "hello from wherry\n"
+        subprocess.run(["nft", "flush", "ruleset"], check=True)
+        assert runtime.containers.run(IMAGE, ["true"], remove=True).exit_code == 0
+        assert fetch(port) == "hello from wherry\n"
+
+
 def test_publish_all(rt: Runtime) -> None:
     with rt.containers.start_detached(
         IMAGE, ["httpd", "-f", "-h", "/www"], expose=["80"], publish_all=True, stop_timeout=1

@@ -11,9 +11,10 @@ from threading import Thread
 import pytest
 from tests.helpers.leaks import mounts_below, processes_of
 
+from wherry.config.helpers import find
 from wherry.config.load import load
 from wherry.config.options import GlobalOptions
-from wherry.errors import Unsupported
+from wherry.errors import Unsupported, WherryError
 from wherry.model.network import NetworkOptions, PortMapping
 from wherry.network.choose import named
 from wherry.network.protocol import AttachRequest
@@ -21,7 +22,15 @@ from wherry.network.rootless import RootlessDriver
 from wherry.sys.mounts import detach
 from wherry.sys.namespaces import create_netns, remove_netns
 from wherry.sys.processes import find_program, run
-from wherry.testing.network_contract import Changes, NetworkContract, eventually
+from wherry.testing.network_contract import (
+    Changes,
+    NetworkContract,
+    NewerOptions,
+    Options,
+    Traffic,
+    eventually,
+    veths,
+)
 from wherry.testing.network_world import HOST4, OUTSIDE4, Place, World
 
 TYPE_CHECKING = False
@@ -29,6 +38,12 @@ if TYPE_CHECKING:
     from wherry.network.protocol import Driver
 
 pytestmark = pytest.mark.system
+
+
+def version_of_netavark() -> tuple[int, ...]:
+    program = find(load(GlobalOptions()), "netavark")
+    text = run([program, "--version"]).stdout.decode().split()[-1] if program else "0"
+    return tuple(int(part) for part in text.split(".") if part.isdigit())
 
 
 def make_driver(backend: str, directory: Path) -> Driver:
@@ -57,7 +72,8 @@ class TestNative(NetworkContract):
     def world(self, tmp_path: Path) -> Iterator[World]:
         yield from living(make_world("native", tmp_path), tmp_path)
 
-    def test_a_container_reaches_itself_through_its_published_port(self, world: World) -> None:
+    def test_hairpin(self, world: World) -> None:
+        """A container reaches itself through its published port (with netavark where br_netfilter is off)."""
         world.network("a", "10.70.1.0/24")
         box = world.box("a", ports=[PortMapping(host_port=8080, container_port=80)])
         with box.listen(80):
@@ -72,6 +88,39 @@ class TestNative(NetworkContract):
             world.box("a")
             assert world.outside.ask(HOST4, 8080) == OUTSIDE4
 
+    def test_rules_of_a_network_whose_definition_is_gone(self, world: World) -> None:
+        """Podman, for one, may have removed it."""
+        world.network("a", "10.70.1.0/24")
+        world.box("a").detach()
+        eventually(lambda: veths(world) == set())
+        definition = Path(world.driver.definitions.directory, "a.json")
+        text = definition.read_text()
+        definition.unlink()
+        assert world.driver.check(set()) == ["there are rules for network a, which does not exist"]
+        world.driver.repair(set())
+        assert "10.70.1.0" not in world.rules()
+        assert "br-a" not in world.host.links()
+        definition.write_text(text)
+
+    def test_missing_rules_of_one_port_are_found(self, world: World) -> None:
+        world.network("a", "10.70.1.0/24")
+        box = world.box("a", ports=[PortMapping(host_port=8080, container_port=80)])
+        run(["nft", "delete element inet wherry ports4 { tcp . 8080 }"])
+        assert world.driver.check({box.id}) == [f"rules for ports of container {box.id[:12]} are missing"]
+        world.driver.repair({box.id})
+        with box.listen(80):
+            assert world.outside.ask(HOST4, 8080) == OUTSIDE4
+
+    def test_another_engines_rules_are_left_alone(self, world: World, tmp_path: Path) -> None:
+        world.network("a", "10.70.1.0/24")
+        box = world.box("a", ports=[PortMapping(host_port=8080, container_port=80)])
+        (tmp_path / "other").mkdir()
+        other = make_driver("native", tmp_path / "other")
+        assert other.check(set()) == []
+        other.repair(set())
+        with box.listen(80):
+            assert world.outside.ask(HOST4, 8080) == OUTSIDE4
+
     def test_a_port_left_by_a_killed_process_is_taken_over(self, world: World) -> None:
         world.network("a", "10.70.1.0/24")
         world.box("a")
@@ -80,12 +129,45 @@ class TestNative(NetworkContract):
         with box.listen(80):
             assert world.outside.ask(HOST4, 8080) == OUTSIDE4
 
-    def test_macvlan(self, world: World) -> None:
-        world.network("m", "192.0.2.0/24", driver="macvlan", network_interface="uplink")
-        one, two = (world.box("m", static_ips=[address]) for address in ("192.0.2.10", "192.0.2.11"))
-        with one.listen(80), world.outside.listen(80):
-            assert two.ask("192.0.2.10", 80) == "192.0.2.11"
-            assert two.ask(OUTSIDE4, 80) == "192.0.2.11"
+    def test_a_vlan_of_the_bridge(self, world: World) -> None:
+        world.network("a", "10.70.1.0/24", options={"vlan": "7"})
+        try:
+            one, two = world.box("a"), world.box("a")
+        except Unsupported as error:
+            assert "this kernel has no VLANs on bridges, which network a needs" in str(error)
+            return
+        with one.listen(80):
+            assert two.ask(one.address("a"), 80) == two.address("a")
+        tags = {entry["vlan"] for port in world.host.json("bridge", "-j", "vlan") for entry in port["vlans"]}
+        assert 7 in tags
+
+    def test_a_vrf(self, world: World) -> None:
+        world.network("a", "10.70.1.0/24", options={"vrf": "red"})
+        with pytest.raises(WherryError, match="vrf red does not exist"):
+            world.box("a")
+        if run(["ip", "link", "add", "red", "type", "vrf", "table", "77"]).returncode:
+            return      # a kernel without
+        try:
+            world.box("a")
+            assert world.host.links()["br-a"].master == world.host.links()["red"].index
+        finally:
+            run(["ip", "link", "del", "red"])
+
+    def test_a_name_of_the_hosts_end_that_is_taken(self, world: World) -> None:
+        world.network("a", "10.70.1.0/24")
+        world.box("a", options={"host_interface_name": "to-web"})
+        before = world.driver.leases.holders()
+        with pytest.raises(WherryError, match="interface to-web already exists"):
+            world.box("a", options={"host_interface_name": "to-web"})
+        assert world.driver.leases.holders() == before
+
+    def test_a_limit_of_broadcast_queues(self, world: World) -> None:
+        world.network(
+            "m", "192.0.2.0/24", driver="macvlan", network_interface="uplink", options={"bclim": "-1"}
+        )
+        box = world.box("m", static_ips=["192.0.2.10"])
+        with world.outside.listen(80):
+            assert box.ask(OUTSIDE4, 80) == "192.0.2.10"
 
     def test_what_the_kernel_lacks_is_named(self, world: World) -> None:
         world.network("v", "192.0.2.0/24", driver="ipvlan", network_interface="uplink")
@@ -134,10 +216,19 @@ class TestNative(NetworkContract):
         world.driver.forget_network(network)
 
 
-class TestNetavark(NetworkContract):
+class WithNetavark:
     @pytest.fixture
     def world(self, tmp_path: Path) -> Iterator[World]:
         yield from living(make_world("netavark", tmp_path), tmp_path)
+
+
+class TestNetavark(WithNetavark, Traffic, Options, Changes):
+    """netavark does what the native driver does, with the same test bodies."""
+
+
+@pytest.mark.skipif(version_of_netavark() < (1, 10), reason="this netavark knows fewer options")
+class TestNewerNetavark(WithNetavark, NewerOptions):
+    pass
 
 
 class Rootless:

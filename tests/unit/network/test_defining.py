@@ -75,6 +75,10 @@ def test_the_file_has_podmans_keys(definitions: Definitions, tmp_path: Path) -> 
     ({"driver": "macvlan", "network_interface": "nope", "subnets": [Subnet(subnet="10.48.0.0/25")]},
      "parent interface nope does not exist"),
     ({"driver": "macvlan"}, "macvlan driver needs at least one subnet specified"),
+    ({"driver": "ipvlan"}, "ipam driver dhcp is not supported with ipvlan"),
+    ({"ipam_options": {"driver": "dhcp"}}, "dhcp ipam driver is not yet supported with netavark"),
+    ({"ipam_options": {"driver": "dhcp"}, "subnets": [Subnet(subnet="10.48.0.0/25")]},
+     "dhcp ipam driver is set but subnets are given"),
     ({"ipam_options": {"driver": "foo"}}, 'unsupported ipam driver "foo"'),
     ({"network_interface": "a-name-that-is-too-long"}, "bridge name a-name-that-is-too-long invalid: names must match"),
 ])
@@ -82,6 +86,12 @@ def test_refusals(definitions: Definitions, fields: dict[str, object], message: 
     with pytest.raises(InvalidArgument, match=message):
         made(definitions, **fields)
     assert definitions.names() == ["podman"]
+
+
+def test_addresses_by_dhcp_where_the_host_can(definitions: Definitions) -> None:
+    for network in (Network(driver="macvlan", dns_enabled=True), Network(ipam_options={"driver": "dhcp"})):
+        made = define(network, definitions, POOLS, lambda: True)
+        assert (made.ipam_options, made.subnets, made.dns_enabled) == ({"driver": "dhcp"}, [], False)
 
 
 def test_a_name_is_used_once(definitions: Definitions) -> None:

@@ -12,6 +12,12 @@ from wherry.network import ports
 from wherry.network.ports import PortUse, allocate
 
 
+@pytest.fixture
+def quiet_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host where every port can be bound, whatever else it is doing."""
+    monkeypatch.setattr(ports, "try_bind", lambda _address, _protocol, _port: None)
+
+
 def test_a_free_port_is_chosen_for_zero() -> None:
     first, second = allocate([PortMapping(container_port=80), PortMapping(container_port=81, protocol="udp")])
     assert first.host_port > 0
@@ -39,7 +45,7 @@ def test_a_port_in_use_on_the_host_is_refused() -> None:
     ("", "", True), ("", "127.0.0.1", True), ("127.0.0.1", "0.0.0.0", True), ("127.0.0.1", "127.0.0.2", False),
     ("::1", "", False), ("::1", "::", True), ("127.0.0.1", "127.0.0.1", True),
 ])
-def test_a_port_another_container_publishes(ours: str, theirs: str, clash: bool) -> None:
+def test_a_port_another_container_publishes(ours: str, theirs: str, clash: bool, quiet_host: None) -> None:
     used = PortUse([PortMapping(host_ip=theirs, container_port=80, host_port=47113)])
     wanted = PortMapping(host_ip=ours, container_port=80, host_port=47113)
     if not clash:
@@ -52,14 +58,14 @@ def test_a_port_another_container_publishes(ours: str, theirs: str, clash: bool)
     assert caught.value.exit_code == 126
 
 
-def test_mappings_that_meet() -> None:
+def test_mappings_that_meet(quiet_host: None) -> None:
     one = PortMapping(container_port=80, host_port=47114)
     with pytest.raises(RuntimeFailed, match=r"listen tcp4 127\.0\.0\.1:47114: bind: address already in use"):
         allocate([one, one.replace(host_ip="127.0.0.1", container_port=81)])
     allocate([one, one.replace(protocol="udp")])
 
 
-def test_a_chosen_port_is_not_one_that_is_published(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_chosen_port_is_not_one_that_is_published(monkeypatch: pytest.MonkeyPatch, quiet_host: None) -> None:
     drawn = iter([47117, 47118, 47119])
     monkeypatch.setattr(ports, "_random_port", lambda _address, _protocol: next(drawn))
     used = PortUse([PortMapping(container_port=80, host_port=47117)])
