@@ -18,7 +18,7 @@ from wherry.testing.network_world import HOST4, HOST6, OUTSIDE4, OUTSIDE6
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from wherry.sys.rtnetlink import Link
@@ -71,6 +71,31 @@ def exchange(client: socket.socket, data: bytes) -> bytes:
     found = b"".join(iter(lambda: client.recv(65536), b""))
     sender.join(5)
     return found
+
+
+def eight_at_a_time(work: Callable[[int], None], numbers: Iterable[int]) -> None:
+    """Do *work* for each number in eight threads. Raises what the first that failed raised."""
+    left = list(numbers)
+    failures: list[BaseException] = []
+
+    def loop() -> None:
+        while not failures:
+            try:
+                number = left.pop()
+            except IndexError:
+                return
+            try:
+                work(number)
+            except BaseException as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=loop) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
 
 
 def routes_of(box: Box) -> list[dict[str, Any]]:
@@ -346,27 +371,6 @@ class Options:
         with box.listen(80, address="::"):
             assert other.ask("fd70:1::9", 80)
 
-    def test_macvlan(self, world: World) -> None:
-        world.network("m", "192.0.2.0/24", driver="macvlan", network_interface="uplink", options={"mtu": "1400"})
-        one = world.box("m", static_ips=["192.0.2.10"], static_mac="02:11:22:33:44:66")
-        two = world.box("m", static_ips=["192.0.2.11"])
-        link = one.links()["eth0"]
-        assert (link.mac, link.mtu, link.kind) == ("02:11:22:33:44:66", 1400, "macvlan")
-        with one.listen(80), world.outside.listen(80):
-            assert two.ask("192.0.2.10", 80) == "192.0.2.11"
-            assert two.ask(OUTSIDE4, 80) == "192.0.2.11"
-            assert world.outside.ask("192.0.2.10", 80) == OUTSIDE4
-
-    def test_private_macvlans_do_not_reach_each_other(self, world: World) -> None:
-        world.network(
-            "m", "192.0.2.0/24", driver="macvlan", network_interface="uplink", options={"mode": "private"}
-        )
-        one, two = (world.box("m", static_ips=[address]) for address in ("192.0.2.10", "192.0.2.11"))
-        with one.listen(80), world.outside.listen(80):
-            assert two.ask(OUTSIDE4, 80) == "192.0.2.11"
-            assert not two.reaches("192.0.2.10", 80)
-
-
 class NewerOptions:
     """Options netavark has only in later versions than the oldest wherry works with."""
 
@@ -398,22 +402,6 @@ class NewerOptions:
             assert three.ask(one.address("a"), 80)
             assert not two.reaches(one.address("a"), 80)
             assert not one.reaches(two.address("b"), 80)
-
-    def test_an_unmanaged_bridge(self, world: World) -> None:
-        """It must be there, nothing but ports is added to it, and the gateway is somebody else's."""
-        world.network("u", "192.0.2.0/24", network_interface="uplink", options={"mode": "unmanaged"})
-        one, two = (world.box("u", static_ips=[address]) for address in ("192.0.2.10", "192.0.2.11"))
-        with one.listen(80), world.outside.listen(80):
-            assert two.ask("192.0.2.10", 80) == "192.0.2.11"
-            assert two.ask(OUTSIDE4, 80) == "192.0.2.11"
-        world.network("v", "192.0.3.0/24", network_interface="nosuch", options={"mode": "unmanaged"})
-        try:
-            world.box("v")
-        except WherryError as error:
-            assert "in unmanaged mode, the bridge must already exist" in str(error)
-        else:
-            raise AssertionError("an unmanaged bridge was made")
-
 
 class Changes:
     """Networks of running containers, and what became of rules."""
@@ -512,5 +500,80 @@ class Changes:
         assert "br-a" not in links(world)
 
 
-class NetworkContract(Traffic, Options, NewerOptions, Changes):
+class HostInterfaces:
+    """Networks on interfaces of the host."""
+
+    def test_macvlan(self, world: World) -> None:
+        world.network("m", "192.0.2.0/24", driver="macvlan", network_interface="uplink", options={"mtu": "1400"})
+        one = world.box("m", static_ips=["192.0.2.10"], static_mac="02:11:22:33:44:66")
+        two = world.box("m", static_ips=["192.0.2.11"])
+        link = one.links()["eth0"]
+        assert (link.mac, link.mtu, link.kind) == ("02:11:22:33:44:66", 1400, "macvlan")
+        with one.listen(80), world.outside.listen(80):
+            assert two.ask("192.0.2.10", 80) == "192.0.2.11"
+            assert two.ask(OUTSIDE4, 80) == "192.0.2.11"
+            assert world.outside.ask("192.0.2.10", 80) == OUTSIDE4
+
+    def test_private_macvlans_do_not_reach_each_other(self, world: World) -> None:
+        world.network(
+            "m", "192.0.2.0/24", driver="macvlan", network_interface="uplink", options={"mode": "private"}
+        )
+        one, two = (world.box("m", static_ips=[address]) for address in ("192.0.2.10", "192.0.2.11"))
+        with one.listen(80), world.outside.listen(80):
+            assert two.ask(OUTSIDE4, 80) == "192.0.2.11"
+            assert not two.reaches("192.0.2.10", 80)
+
+
+class UnmanagedBridge:
+    """As :class:`NewerOptions`, on a bridge of the host."""
+
+    def test_an_unmanaged_bridge(self, world: World) -> None:
+        """It must be there, nothing but ports is added to it, and the gateway is somebody else's."""
+        world.network("u", "192.0.2.0/24", network_interface="uplink", options={"mode": "unmanaged"})
+        one, two = (world.box("u", static_ips=[address]) for address in ("192.0.2.10", "192.0.2.11"))
+        with one.listen(80), world.outside.listen(80):
+            assert two.ask("192.0.2.10", 80) == "192.0.2.11"
+            assert two.ask(OUTSIDE4, 80) == "192.0.2.11"
+        world.network("v", "192.0.3.0/24", network_interface="nosuch", options={"mode": "unmanaged"})
+        try:
+            world.box("v")
+        except WherryError as error:
+            assert "in unmanaged mode, the bridge must already exist" in str(error)
+        else:
+            raise AssertionError("an unmanaged bridge was made")
+
+
+class Many:
+    """Containers by the hundred, eight at a time, each step by a driver of its own as processes have."""
+
+    count = 200
+    published = 20
+
+    def test_many_come_and_go(self, world: World) -> None:
+        network = world.network("a", "10.70.0.0/22")
+        boxes: list[Box] = []
+
+        def come(number: int) -> None:
+            ports = [PortMapping(host_port=9000 + number, container_port=80)] if number < self.published else []
+            boxes.append(world.box("a", ports=ports, driver=world.another()))
+
+        eight_at_a_time(come, range(self.count))
+        assert len({box.address("a") for box in boxes}) == self.count
+        first, last = boxes[0], boxes[-1]
+        with first.listen(80):
+            assert last.ask(first.address("a"), 80) == last.address("a")
+        expect_clean(world, {box.id for box in boxes})
+        eight_at_a_time(lambda number: world.another().detach(boxes[number].request), range(self.count))
+        for box in boxes:
+            remove_netns(box.path)
+        world.driver.settle()
+        assert world.driver.leases.holders() == set()
+        assert "9000" not in world.rules()
+        eventually(lambda: veths(world) == set(), 30)
+        expect_clean(world, set())
+        world.driver.forget_network(network)
+        assert "br-a" not in links(world)
+
+
+class NetworkContract(Traffic, Options, NewerOptions, HostInterfaces, UnmanagedBridge, Changes, Many):
     """Everything. Needs a fixture ``world``."""

@@ -203,8 +203,10 @@ class Box(Place):
 class World:
     """A driver's surroundings: definitions, boxes on its networks, and a neighbour of the host. Close it."""
 
-    def __init__(self, driver: Driver, directory: str) -> None:
+    def __init__(self, driver: Driver, directory: str, another: Callable[[], Driver] | None = None) -> None:
         self.driver = driver
+        #: A further driver of the same engine, as another process would have.
+        self.another = another or (lambda: driver)
         self._directory = directory
         self._boxes: list[Box] = []
         self._networks: list[Network] = []
@@ -280,8 +282,16 @@ class World:
         self._networks.append(network)
         return network
 
-    def box(self, *networks: str, name: str = "", ports: Sequence[PortMapping] = (), **options: object) -> Box:
+    def box(
+        self,
+        *networks: str,
+        name: str = "",
+        ports: Sequence[PortMapping] = (),
+        driver: Driver | None = None,
+        **options: object,
+    ) -> Box:
         """Attach a new namespace to *networks*; *options* are :class:`NetworkOptions` of the first of them."""
+        driver = driver or self.driver
         identity = generate_id()
         path = f"{self._directory}/{identity[:12]}"
         create_netns(path)
@@ -294,7 +304,7 @@ class World:
             port_mappings=list(ports),
         )
         try:
-            status = self.driver.begin(request).result()
+            status = driver.begin(request).result()
         except BaseException:
             remove_netns(path)
             raise

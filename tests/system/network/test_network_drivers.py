@@ -6,7 +6,6 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
 
 import pytest
 from tests.helpers.leaks import mounts_below, processes_of
@@ -15,19 +14,20 @@ from wherry.config.helpers import find
 from wherry.config.load import load
 from wherry.config.options import GlobalOptions
 from wherry.errors import Unsupported, WherryError
-from wherry.model.network import NetworkOptions, PortMapping
+from wherry.model.network import PortMapping
 from wherry.network.choose import named
-from wherry.network.protocol import AttachRequest
 from wherry.network.rootless import RootlessDriver
 from wherry.sys.mounts import detach
-from wherry.sys.namespaces import create_netns, remove_netns
 from wherry.sys.processes import find_program, run
 from wherry.testing.network_contract import (
     Changes,
+    HostInterfaces,
+    Many,
     NetworkContract,
     NewerOptions,
     Options,
     Traffic,
+    UnmanagedBridge,
     eventually,
     veths,
 )
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from wherry.network.protocol import Driver
 
 pytestmark = pytest.mark.system
+
+
+#: How many containers share a bridge in the test that has many; set WHERRY_TEST_MANY for more or fewer.
+MANY = int(os.environ.get("WHERRY_TEST_MANY", "200"))
 
 
 def version_of_netavark() -> tuple[int, ...]:
@@ -54,7 +58,7 @@ def make_driver(backend: str, directory: Path) -> Driver:
 
 
 def make_world(backend: str, directory: Path) -> World:
-    return World(make_driver(backend, directory), f"{directory}/ns")
+    return World(make_driver(backend, directory), f"{directory}/ns", lambda: make_driver(backend, directory))
 
 
 def living(world: World, directory: Path) -> Iterator[World]:
@@ -68,6 +72,8 @@ def living(world: World, directory: Path) -> Iterator[World]:
 
 
 class TestNative(NetworkContract):
+    count = MANY
+
     @pytest.fixture
     def world(self, tmp_path: Path) -> Iterator[World]:
         yield from living(make_world("native", tmp_path), tmp_path)
@@ -179,42 +185,6 @@ class TestNative(NetworkContract):
             with world.outside.listen(80):
                 assert box.ask(OUTSIDE4, 80) == "192.0.2.12"
 
-    def test_fifty_at_once_leave_nothing(self, world: World, tmp_path: Path) -> None:
-        """Eight at a time, each in a thread with a driver of its own, as processes have."""
-        network = world.network("a", "10.70.0.0/22")
-        numbers = list(range(50))
-        failures: list[BaseException] = []
-
-        def work() -> None:
-            driver = make_driver("native", tmp_path)
-            while numbers:
-                number = numbers.pop()
-                identity = f"{number:064x}"
-                path = f"{tmp_path}/ns/{identity[-12:]}"
-                try:
-                    create_netns(path)
-                    ports = [PortMapping(host_port=9000 + number, container_port=80)]
-                    request = AttachRequest(
-                        container_id=identity, container_name=f"c{number}", net_ns=path, port_mappings=ports,
-                        networks={"a": NetworkOptions(interface_name="eth0")},
-                    )
-                    driver.detach(request.replace(status=driver.begin(request).result()))
-                    remove_netns(path)
-                except BaseException as error:
-                    failures.append(error)
-
-        threads = [Thread(target=work) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert failures == []
-        world.driver.settle()
-        assert world.driver.leases.holders() == set()
-        assert b"9000" not in run(["nft", "list", "map", "inet", "wherry", "ports4"]).stdout
-        eventually(lambda: [link.name for link in world.host.links().values() if link.kind == "veth"] == ["outveth"])
-        world.driver.forget_network(network)
-
 
 class WithNetavark:
     @pytest.fixture
@@ -222,12 +192,15 @@ class WithNetavark:
         yield from living(make_world("netavark", tmp_path), tmp_path)
 
 
-class TestNetavark(WithNetavark, Traffic, Options, Changes):
+class TestNetavark(WithNetavark, Traffic, Options, HostInterfaces, Changes, Many):
     """netavark does what the native driver does, with the same test bodies."""
+
+    count = MANY
+    published = 8       # it takes a sixth of a second to let go of each
 
 
 @pytest.mark.skipif(version_of_netavark() < (1, 10), reason="this netavark knows fewer options")
-class TestNewerNetavark(WithNetavark, NewerOptions):
+class TestNewerNetavark(WithNetavark, NewerOptions, UnmanagedBridge):
     pass
 
 
@@ -279,7 +252,7 @@ class Rootless:
             assert box.ask(OUTSIDE4, 80) == HOST4
 
 
-class TestRootlessNative(Rootless, NetworkContract):
+class TestRootlessNative(Rootless, Traffic, Options, NewerOptions, Changes):
     backend = "native"
 
 
