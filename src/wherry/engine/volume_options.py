@@ -65,8 +65,7 @@ def plugin_options(given: Mapping[str, str]) -> LocalOptions:
 def local_options(given: Mapping[str, str]) -> LocalOptions:
     """Check the options of a volume of the local driver.
 
-    Raises ``InvalidArgument`` for an option or value that does not exist, and for limits only a file system with
-    project quotas could keep.
+    Raises ``InvalidArgument`` for an option or value that does not exist, and for limits of what is mounted.
     """
     found: dict[str, Any] = {}
     options: dict[str, str] = {}
@@ -91,14 +90,18 @@ def local_options(given: Mapping[str, str]) -> LocalOptions:
 
 
 def _check_limits(kind: str, options: dict[str, str]) -> None:
-    """A limit is the mount's own with tmpfs; directories cannot be limited without project quotas."""
-    if kind != "tmpfs":
+    """A limit is the mount's own with tmpfs and the file system's below the volume path; other mounts have none."""
+    if kind == "tmpfs":
+        words = [options["o"]] if options.get("o") else []
+        words += [
+            f"{name}={options[key]}" for key, name in (("SIZE", "size"), ("INODES", "nr_inodes")) if key in options
+        ]
+        options["o"] = ",".join(words)
+    elif needs_mount(options):
         raise InvalidArgument(
-            "volume options size and inodes not supported. Filesystem does not support Project Quota"
+            "volume options size and inodes cannot be used for a volume that something else is mounted on: "
+            "invalid argument"
         )
-    words = [options["o"]] if options.get("o") else []
-    words += [f"{name}={options[key]}" for key, name in (("SIZE", "size"), ("INODES", "nr_inodes")) if key in options]
-    options["o"] = ",".join(words)
 
 
 def _special(word: str, found: dict[str, Any], options: dict[str, str]) -> bool:

@@ -100,21 +100,40 @@ def add(runtime: Runtime, config: VolumeConfig, *, owned: bool = False) -> Volum
         raise
     try:
         make_directory(config)
-    except OSError as error:
+    except (OSError, WherryError) as error:
         runtime.state.remove_volume(config.name)
         drivers.take_back(runtime, config)
+        remove_tree(os.path.dirname(config.mount_point))
+        if isinstance(error, WherryError):
+            raise
         raise from_os_error(error, "creating volume directory") from None
     return config
 
 
 def make_directory(config: VolumeConfig) -> None:
-    """The volume's directory with the owner that was asked for; one that exists is left alone. Raises ``OSError``."""
+    """The volume's directory with the owner and limits that were asked for; one that exists is left alone.
+
+    Raises ``OSError``, and ``InvalidArgument`` for limits the file system cannot keep.
+    """
     if not config.mount_point or os.path.isdir(config.mount_point):
         return
-    make_dirs(os.path.dirname(config.mount_point))
-    make_dirs(config.mount_point, 0o755)
+    above = os.path.dirname(config.mount_point)
+    make_dirs(above)
+    new = f"{above}/.new-{os.getpid()}"         # complete when it appears under its name
+    make_dirs(new, 0o755)
     if config.uid or config.gid:
-        os.chown(config.mount_point, config.uid, config.gid)
+        os.chown(new, config.uid, config.gid)
+    if config.size or config.inodes:
+        from wherry.engine import volume_quotas
+
+        if volume_quotas.is_limited(config):
+            volume_quotas.limit(config, new)
+    try:
+        os.rename(new, config.mount_point)
+    except OSError:
+        os.rmdir(new)
+        if not os.path.isdir(config.mount_point):       # else another process was faster
+            raise
 
 
 class Lock:
@@ -174,6 +193,10 @@ class Dropped:
 def _remove_files(runtime: Runtime, volume: VolumeConfig) -> None:
     """What the driver keeps, then the directory. Raises ``WherryError``."""
     drivers.remove(runtime, volume)
+    if volume.size or volume.inodes:
+        from wherry.engine import volume_quotas
+
+        volume_quotas.forget(volume)
     if volume.mount_point:
         path = os.path.dirname(volume.mount_point)
         try:

@@ -89,6 +89,7 @@ _SYS_OPEN_TREE = 428
 _SYS_MOVE_MOUNT = 429
 _SYS_OPENAT2 = 437
 _SYS_MOUNT_SETATTR = 442
+_SYS_QUOTACTL_FD = 443
 _SYS_PIVOT_ROOT = {
     "x86_64": 155, "i386": 217, "i686": 217, "aarch64": 41, "riscv64": 41, "loongarch64": 41, "armv7l": 218,
     "armv6l": 218, "ppc64le": 203, "ppc64": 203, "s390x": 217,
@@ -236,3 +237,8 @@ def mount_setattr(
     """mount_setattr(2), Linux 5.12; id-mapped overlay layers need 5.19."""
     attr = _MOUNT_ATTR.pack(attr_set, attr_clr, propagation, userns_fd)
     _syscall(_SYS_MOUNT_SETATTR, path or None, fd, os.fsencode(path), flags, attr, len(attr))
+
+
+def quotactl_fd(fd: int, command: int, identity: int, data: bytes) -> None:
+    """quotactl_fd(2), Linux 5.14: *command* on the file system that *fd* is on."""
+    _syscall(_SYS_QUOTACTL_FD, None, fd, command, identity, data)
