@@ -6,6 +6,7 @@ import sys
 
 from wherry.cli.flags import Flag
 from wherry.cli.targets import filters
+from wherry.errors import INVALID, WherryError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,7 +29,10 @@ def prune(call: Call) -> int:
 
 
 def confirm(call: Call, warning: str) -> bool:
-    """Print *warning* and ask; anything but a word that begins with y is no."""
+    """Print *warning* and ask; anything but a word that begins with y is no. Raises when nobody can answer."""
     call.out(warning + "\nAre you sure you want to continue? [y/N] ")
     sys.stdout.flush()
-    return sys.stdin.readline().strip().lower().startswith("y")
+    answer = sys.stdin.readline()
+    if not answer:
+        raise WherryError("EOF", kind=INVALID, hint="there is nobody to ask: use --force")
+    return answer.strip().lower().startswith("y")

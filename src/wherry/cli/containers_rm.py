@@ -5,7 +5,7 @@ from __future__ import annotations
 from wherry.cli import targets
 from wherry.cli.containers_stop import ALL, CIDFILE, LATEST, existing, seconds
 from wherry.cli.flags import Flag
-from wherry.errors import IN_USE, NOT_FOUND, STATE
+from wherry.errors import IN_USE, NOT_FOUND, STATE, NoSuchContainer, WherryError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from wherry.cli.call import Call
     from wherry.engine.container import Container
-    from wherry.errors import WherryError
 
 RM = (
     ALL,
@@ -38,15 +37,33 @@ def rm(call: Call) -> int:
     force, volumes, timeout = flags.on("force"), flags.on("volumes"), seconds(call)
     ignore = force or flags.on("ignore")
 
+    if flags.on("depend"):
+        return _with_dependents(call, targets.select(call, ignore_missing_file=ignore), ignore)
+
     def work(container: Container) -> None:
-        if flags.on("depend"):
-            _remove_dependents(container, volumes, timeout)
-        container.remove(force=force or flags.on("depend"), volumes=volumes, timeout=timeout)
+        container.remove(force=force, volumes=volumes, timeout=timeout)
 
     chosen = targets.select(call, ignore_missing_file=ignore)
     if ignore:
         chosen = existing(call, chosen)
-    return targets.each(call, chosen, work, parallel=force, code=exit_code)
+    ordered = _dependents_first(call, chosen) if flags.on("all") and len(chosen) > 1 else None
+    return targets.each(call, ordered or chosen, work, parallel=force and not ordered, code=exit_code)
+
+
+def _dependents_first(call: Call, chosen: Sequence[targets.Target]) -> list[targets.Target] | None:
+    """*chosen* in the order in which they can be removed; None if any will do."""
+    from wherry.engine.graph import levels
+
+    state = call.runtime.state
+    by_id = {target.text: target for target in chosen}
+    needs: dict[str, list[str]] = {key: [] for key in by_id}
+    for key in by_id:
+        for other in state.dependents(key):
+            if other in needs:
+                needs[other].append(key)
+    if not any(needs.values()):
+        return None
+    return [by_id[key] for group in reversed(levels(needs)) for key in group]
 
 
 def exit_code(errors: Sequence[WherryError]) -> int:
@@ -57,10 +74,21 @@ def exit_code(errors: Sequence[WherryError]) -> int:
     return 2 if kinds & {STATE, IN_USE} else 125
 
 
-def _remove_dependents(container: Container, volumes: bool, timeout: int | None) -> None:
-    """Remove what depends on *container*, the farthest first."""
-    runtime = container._runtime
-    for identity in runtime.state.dependents(container.id):
-        other = runtime.containers.get(identity)
-        _remove_dependents(other, volumes, timeout)
-        other.remove(force=True, volumes=volumes, timeout=timeout)
+def _with_dependents(call: Call, chosen: Sequence[targets.Target], ignore: bool) -> int:
+    """Remove containers and what depends on them; prints the ids of all that are gone."""
+    flags = call.flags
+    errors: list[WherryError] = []
+    for target in chosen:
+        try:
+            container = call.runtime.containers.get(target.text)
+            gone = container.remove_with_dependents(
+                force=flags.on("force"), volumes=flags.on("volumes"), timeout=seconds(call)
+            )
+        except NoSuchContainer as error:
+            if not ignore:
+                errors.append(error)
+        except WherryError as error:
+            errors.append(error)
+        else:
+            call.out("".join(identity + "\n" for identity in gone))
+    return targets.finish(errors, exit_code)

@@ -96,15 +96,17 @@ def read_spec(call: Call) -> PodSpec:
         if name:
             raise UsageError("cannot specify a name both as argument and with --name", see=False)
         name = call.args[0]
+    shared = share(flags.text("share")) if flags.given("share") else None
     return PodSpec(
         name=name,
         container=_container(call),
         exit_policy=flags.text("exit-policy") if flags.given("exit-policy") else None,
-        infra=flags.on("infra"),
+        # podman-pod-create(1): nothing to share, no infra container, unless that is asked for
+        infra=flags.on("infra") and (shared != [] or flags.given("infra")),
         infra_image=flags.text("infra-image") if flags.given("infra-image") else None,
         pod_id_file=flags.text("pod-id-file"),
         replace_existing=flags.on("replace"),
-        share=share(flags.text("share")) if flags.given("share") else None,
+        share=shared,
         share_parent=flags.on("share-parent"),
         **_shared(call),
     )

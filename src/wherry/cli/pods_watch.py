@@ -7,7 +7,7 @@ import time
 from wherry.cli.containers_logs import LOGS as CONTAINER_LOGS
 from wherry.cli.flags import Flag, UsageError
 from wherry.cli.pods import LATEST, latest
-from wherry.errors import NoSuchContainer, StateError
+from wherry.errors import NoSuchContainer, NoSuchPod, StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,6 +70,14 @@ def _one(call: Call) -> Pod:
     return call.runtime.pods.get(call.args[0])
 
 
+def _found(call: Call, text: str, what: str) -> Pod:
+    """The pod; raises ``NoSuchPod`` in the words of the command that wanted it."""
+    try:
+        return call.runtime.pods.get(text)
+    except NoSuchPod as error:
+        raise NoSuchPod(f"{what}: {error.message}") from None
+
+
 def top(call: Call) -> int:
     """Show the processes of all running containers of a pod."""
     from wherry.cli.tables import table
@@ -82,7 +90,8 @@ def top(call: Call) -> int:
         return 0
     if not call.args and not call.flags.on("latest"):
         raise UsageError("you must provide the name or id of a running pod", see=False)
-    pod = latest(call) if call.flags.on("latest") else call.runtime.pods.get(call.args[0])
+    what = "unable to look up requested container"
+    pod = latest(call) if call.flags.on("latest") else _found(call, call.args[0], what)
     words = call.args if call.flags.on("latest") else call.args[1:]
     columns = parse(words)
     if columns is None:
@@ -123,8 +132,7 @@ def _readings(call: Call, before: dict[str, ContainerStats]) -> list[dict[str, s
     if call.flags.on("latest"):
         pods = [latest(call)]
     else:
-        collection = call.runtime.pods
-        pods = [collection.get(name) for name in call.args] if call.args else collection.list()
+        pods = [_found(call, name, "unable to get list of pods") for name in call.args] or call.runtime.pods.list()
     rows = []
     for pod in pods:
         for summary in pod.containers():

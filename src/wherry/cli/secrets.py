@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from wherry.cli.call import Call
-    from wherry.secrets.store import Secret
+    from wherry.engine.secret import Secret
 
 CREATE = (
     Flag("driver", "d", default="file", metavar="driver", help="Where the data is kept: file, pass or shell"),
@@ -83,7 +83,7 @@ def _data(call: Call, source: str) -> bytes:
         with open(source, "rb") as file:
             return file.read()
     except OSError as error:
-        raise from_os_error(error, "open") from None
+        raise from_os_error(OSError(error.errno, error.strerror), f"open {source}") from None
 
 
 def exists(call: Call) -> int:
@@ -103,7 +103,7 @@ def _tree(call: Call, secret: Secret) -> dict[str, Any]:
         },
     }
     if call.flags.on("showsecret"):
-        tree["SecretData"] = call.runtime.secrets.store.data(secret).decode(errors="replace")
+        tree["SecretData"] = secret.data().decode(errors="replace")
     return tree
 
 

@@ -92,7 +92,7 @@ def import_volume(call: Call) -> int:
         with open(path, "rb") as file:
             volume.import_tar(file)
     except OSError as error:
-        raise from_os_error(error, "open") from None
+        raise from_os_error(OSError(error.errno, error.strerror), f"open {path}") from None
     return 0
 
 

@@ -131,6 +131,14 @@ class Container:
 
         remove(self._runtime, self.id, force=force, volumes=volumes, timeout=timeout)
 
+    def remove_with_dependents(
+        self, *, force: bool = False, volumes: bool = False, timeout: int | None = None
+    ) -> list[str]:
+        """Remove the containers that depend on it, then itself; the ids of all. Raises as :meth:`remove`."""
+        from wherry.engine.remove import remove_with_dependents
+
+        return remove_with_dependents(self._runtime, self.id, force=force, volumes=volumes, timeout=timeout)
+
     def cleanup(self) -> None:
         """Release what a stopped container still holds (mounts, network)."""
         from wherry.engine.exits import finish

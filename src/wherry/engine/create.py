@@ -53,10 +53,29 @@ def create(
         _check_seccomp(config.seccomp_profile)
     if fields:
         config = config.replace(**fields)
+    if spec.volumes_from:
+        config = config.replace(dependencies=_same_pod(runtime, spec, config))
     add(runtime, config)
     if config.cid_file:
         _write_cid_file(runtime, config)
     return config
+
+
+def _same_pod(runtime: Runtime, spec: ContainerSpec, config: ContainerConfig) -> list[str]:
+    """The dependencies of *config* without containers of other pods it only has volumes from: those need not run."""
+    from wherry.engine.host import EngineLookup
+
+    lookup = EngineLookup(runtime)
+    givers = {lookup.container(text.partition(":")[0]).id for text in spec.volumes_from or ()}
+    needed = {lookup.container(text).id for text in spec.requires or ()}
+    needed |= {
+        config.ipc_ns_ctr, config.net_ns_ctr, config.pid_ns_ctr, config.user_ns_ctr, config.uts_ns_ctr,
+        config.cgroup_ns_ctr,
+    }
+    return [
+        key for key in config.dependencies
+        if key in needed or key not in givers or runtime.state.container_config(key).pod == config.pod
+    ]
 
 
 def _nothing() -> None:

@@ -93,7 +93,7 @@ def _check_init(runtime: Runtime, spec: ContainerSpec, state: PodState) -> None:
     if not spec.init_container or not state.infra_id:
         return
     if runtime.state.container_state(state.infra_id).status == status.RUNNING:
-        raise StateError("cannot add init-ctr to a running pod: container state improper")
+        raise StateError("cannot add init-ctr to a running pod")
 
 
 def _namespaces(spec: ContainerSpec, pod: PodConfig, state: PodState) -> dict[str, Any]:

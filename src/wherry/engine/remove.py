@@ -46,6 +46,31 @@ def remove(
         spend(runtime, work)
 
 
+def remove_with_dependents(
+    runtime: Runtime, identity: str, *, force: bool = False, volumes: bool = False, timeout: int | None = None
+) -> list[str]:
+    """:func:`remove`, after the containers that depend on it, the farthest first; the ids of all that are gone.
+
+    Without *force* nothing is removed when one of them runs.
+    """
+    doomed: dict[str, None] = {}
+
+    def collect(one: str) -> None:
+        for other in runtime.state.dependents(one):
+            if other not in doomed:
+                collect(other)
+        doomed[one] = None
+
+    collect(identity)
+    if not force:
+        for one in doomed:
+            with runtime.lock(one) as held:
+                check_idle(held)
+    for one in doomed:
+        remove(runtime, one, force=force, volumes=volumes, timeout=timeout)
+    return list(doomed)
+
+
 def _stop_first(runtime: Runtime, identity: str, timeout: int | None, infra: bool) -> None:
     from wherry.engine.stop import stop
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wherry.engine.secret import Secret
 from wherry.errors import InvalidArgument, NotFound
 from wherry.model.event import Event
 from wherry.model.timestamps import now_ns
@@ -12,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from wherry.engine.runtime import Runtime
-    from wherry.secrets.store import Secret, SecretStore
+    from wherry.secrets.store import Secret as Record
+    from wherry.secrets.store import SecretStore
 
 
 class SecretCollection:
@@ -56,11 +58,11 @@ class SecretCollection:
             exist_ok=exist_ok,
         )
         self._tell("create", secret)
-        return secret
+        return Secret(self._runtime, secret)
 
     def get(self, text: str) -> Secret:
         """The secret with this name, id or unique beginning of an id. Raises ``NoSuchSecret``."""
-        return self.store.get(text)
+        return Secret(self._runtime, self.store.get(text))
 
     def exists(self, text: str) -> bool:
         try:
@@ -75,7 +77,7 @@ class SecretCollection:
 
     def list(self, filters: Mapping[str, Sequence[str]] | None = None) -> List[Secret]:
         """Secrets in the order of creation; *filters* may have ``name`` and ``id`` (regular expressions)."""
-        found = self.store.all()
+        found = [Secret(self._runtime, record) for record in self.store.all()]
         for key, values in (filters or {}).items():
             if key not in ("name", "id"):
                 raise InvalidArgument(f'invalid filter "{key}"')
@@ -86,9 +88,9 @@ class SecretCollection:
         """Remove a secret; returns what it was. Raises ``NoSuchSecret``."""
         secret = self.store.remove(text)
         self._tell("remove", secret)
-        return secret
+        return Secret(self._runtime, secret)
 
-    def _tell(self, what: str, secret: Secret) -> None:
+    def _tell(self, what: str, secret: Record) -> None:
         event = Event(id=secret.id, name=secret.name, type="secret", status=what, time_ns=now_ns())
         self._runtime.state.add_events(event)
         self._runtime.publish()

@@ -30,7 +30,7 @@ def _predicate(runtime: Runtime, key: str, values: list[str]) -> Predicate:
         moments = [parse_ns(runtime.state.volume(runtime.state.volume_name(text))[0].created_time) for text in values]
         return lambda item: any(item.created_ns > moment for moment in moments)
     if key == "all":
-        everything = [_truth(text) for text in values]
+        everything = [_truth(key, text) for text in values]
         return lambda item: any(everything) or item.config.is_anonymous
     maker = _MAKERS.get(key)
     if maker is None:
@@ -38,12 +38,12 @@ def _predicate(runtime: Runtime, key: str, values: list[str]) -> Predicate:
     return maker(values)
 
 
-def _truth(text: str) -> bool:
+def _truth(key: str, text: str) -> bool:
     if text.lower() in ("true", "1", "t"):
         return True
     if text.lower() in ("false", "0", "f"):
         return False
-    raise InvalidArgument(f'"{text}" is not a valid value for the filter - must be true or false')
+    raise InvalidArgument(f'"{text}" is not a valid value for the "{key}" filter - must be true or false')
 
 
 def _name(values: list[str]) -> Predicate:
@@ -76,12 +76,12 @@ def _option(values: list[str]) -> Predicate:
 
 
 def _dangling(values: list[str]) -> Predicate:
-    wanted = [_truth(text) for text in values]
+    wanted = [_truth("dangling", text) for text in values]
     return lambda item: any(truth != bool(item.users()) for truth in wanted)
 
 
 def _anonymous(values: list[str]) -> Predicate:
-    wanted = [_truth(text) for text in values]
+    wanted = [_truth("anonymous", text) for text in values]
     return lambda item: any(truth == item.config.is_anonymous for truth in wanted)
 
 

@@ -110,7 +110,9 @@ def _special(word: str, found: dict[str, Any], options: dict[str, str]) -> bool:
     name = name.lower()
     if name in ("uid", "gid", "inodes"):
         if not value.isdecimal():
-            raise InvalidArgument(f"cannot convert {name.upper()} {value} to integer: invalid argument")
+            raise InvalidArgument(
+                f"cannot convert {name.upper()} {value} to integer: strconv.Atoi: parsing \"{value}\": invalid syntax"
+            )
         found[name] = int(value)
     elif name == "size":
         from wherry.spec.parse_values import size_decimal

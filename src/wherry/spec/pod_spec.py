@@ -87,24 +87,28 @@ def check(spec: PodSpec) -> None:
         raise InvalidArgument(f'running pod create option: invalid pod exit policy: "{spec.exit_policy}"')
     if spec.replace_existing and not spec.name:
         raise InvalidArgument("cannot replace pod without --name being set")
-    if spec.infra:
-        return
+    if not spec.infra:
+        _check_without_infra(spec)
+
+
+def _check_without_infra(spec: PodSpec) -> None:
+    """What only an infra container can hold for the members."""
     inner = spec.container
     for name, value in (("infra-command", spec.infra_command), ("infra-image", spec.infra_image)):
         if value is not None:
             raise InvalidArgument(f"cannot set {name} without an infra container")
     if spec.share:
-        raise InvalidArgument("cannot set share(d) namespaces without an infra container")
+        raise InvalidArgument(f"cannot set share({','.join(spec.share)}) namespaces without an infra container")
     if inner.network is not None:
         raise InvalidArgument("NoInfra and network modes cannot be used together")
     if inner.ports:
-        raise InvalidArgument("NoInfra and published ports cannot be used together")
-    if inner.dns or inner.dns_options or inner.dns_search:
-        raise InvalidArgument("NoInfra and DNS options cannot be used together")
-    if inner.hosts or inner.no_hosts:
-        raise InvalidArgument("NoInfra and HostAdd cannot be used together")
-    if inner.hostname:
-        raise InvalidArgument("cannot specify hostname when a pod has no infra container")
+        raise InvalidArgument("you must have an infra container to publish port bindings to the host")
+    for name, given in (
+        ("DNSServer", bool(inner.dns)), ("DNSSearch", bool(inner.dns_search)), ("DNSOption", bool(inner.dns_options)),
+        ("HostAdd", bool(inner.hosts)), ("NoManageHosts", bool(inner.no_hosts)),
+    ):
+        if given:
+            raise InvalidArgument(f"NoInfra and {name} are mutually exclusive pod options: invalid pod spec")
 
 
 def wants_user_namespace(spec: ContainerSpec) -> bool:

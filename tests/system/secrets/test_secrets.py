@@ -10,8 +10,9 @@ import pytest
 from tests.system.fixtures.engine import IMAGE
 
 from wherry.engine.runtime import Runtime
+from wherry.engine.secret import Secret
 from wherry.errors import InvalidArgument
-from wherry.secrets.store import InvalidSecretName, NoSuchSecret, Secret, SecretExists
+from wherry.secrets.store import InvalidSecretName, NoSuchSecret, SecretExists
 
 pytestmark = pytest.mark.system
 
@@ -99,3 +100,33 @@ def test_shell_driver(rt: Runtime, secret: Secret, tmp_path: os.PathLike[str]) -
     assert sh(rt, "cat /run/secrets/shelled", secrets=["shelled"]) == "data"
     rt.secrets.remove("shelled")
     assert os.listdir(tmp_path) == []
+
+
+def test_a_block_removes_what_it_made(rt: Runtime) -> None:
+    with rt.secrets.create("short-lived", b"x", labels={"a": "b"}) as made:
+        assert made.data() == b"x"
+        assert (made.driver, made.labels) == ("file", {"a": "b"})
+        with rt.secrets.create("gone", b"y") as other:
+            other.remove()
+    assert rt.secrets.list() == []
+
+
+def test_commits_exports_and_logs_do_not_have_it(rt: Runtime, secret: Secret) -> None:
+    with rt.containers.start_detached(
+        IMAGE, ["sh", "-c", "echo up; sleep 100"], network="none", name="holder",
+        secrets=["key", "key,type=env,target=KEY", "key,target=/etc/key"],
+    ) as container:
+        assert container.exec(["cat", "/etc/key"]).stdout == DATA
+        assert DATA.encode() not in b"".join(container.export())
+        image = container.commit("localhost/test/with-secret:latest")
+        assert DATA not in json.dumps(image.inspect())
+        assert rt.containers.run(
+            image.id, ["sh", "-c", "echo $KEY; cat /etc/key /run/secrets/key 2>/dev/null; true"], network="none",
+            remove=True,
+        ).stdout == "\n"
+        with rt.containers.start_detached(image.id, ["sleep", "100"], network="none") as other:
+            assert DATA not in "".join(change.path for change in other.diff())
+        image.remove(force=True)
+        assert DATA not in "".join(line.text for line in container.logs())
+        with open(container.config.log_path, encoding="utf-8") as file:
+            assert DATA not in file.read()

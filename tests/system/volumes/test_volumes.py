@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import os
+import subprocess
 import tarfile
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -13,7 +15,7 @@ from tests.system.fixtures.engine import IMAGE
 
 from wherry.engine.runtime import Runtime
 from wherry.engine.volume import Volume
-from wherry.errors import InvalidArgument, NoSuchVolume, VolumeExists, VolumeInUse
+from wherry.errors import InvalidArgument, NoSuchVolume, VolumeExists, VolumeInUse, WherryError
 
 pytestmark = pytest.mark.system
 
@@ -217,3 +219,77 @@ def test_fifty_containers_share_a_volume(rt: Runtime, volume: Volume) -> None:
     for container in made:
         container.remove()
     assert volume.users() == []
+
+
+def test_running_containers_share_a_mounted_volume(rt: Runtime) -> None:
+    """It is mounted once, and unmounted with the last of them."""
+    with rt.volumes.create("ram", options={"type": "tmpfs", "device": "tmpfs"}) as volume:
+        words = ["sh", "-c", "touch /d/$HOSTNAME; sleep 100"]
+        made = [rt.containers.start_detached(IMAGE, words, network="none", volumes=["ram:/d"]) for _ in range(12)]
+        deadline = time.monotonic() + 20
+        while len(os.listdir(volume.mount_point)) < 12 and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert len(os.listdir(volume.mount_point)) == 12
+        assert mounts_below(rt.paths.volumes) == [volume.mount_point]
+        for container in made[:-1]:
+            container.remove(force=True, timeout=0)
+        assert mounts_below(rt.paths.volumes) == [volume.mount_point]
+        made[-1].remove(force=True, timeout=0)
+        assert mounts_below(rt.paths.volumes) == []
+
+
+@pytest.mark.parametrize(("options", "wanted", "unwanted"), [
+    ("", {"rw", "nosuid", "nodev"}, {"noexec"}),
+    ("ro", {"ro"}, {"rw"}),
+    ("exec,dev,suid", {"rw"}, {"noexec", "nodev", "nosuid"}),
+    ("noexec", {"noexec"}, set()),
+])
+def test_mount_options(rt: Runtime, volume: Volume, options: str, wanted: set[str], unwanted: set[str]) -> None:
+    line = sh(rt, "grep ' /d ' /proc/self/mountinfo", volumes=[f"data:/d:{options}".rstrip(":")])
+    found = set(line.split()[5].split(","))
+    assert wanted <= found
+    assert not unwanted & found
+
+
+@pytest.mark.parametrize(("option", "shared"), [("rshared", True), ("rslave", False), ("rprivate", False)])
+def test_propagation(rt: Runtime, tmp_path: os.PathLike[str], option: str, shared: bool) -> None:
+    top = f"{tmp_path}/top"
+    os.makedirs(f"{top}/sub")
+    subprocess.run(["mount", "--bind", top, top], check=True)
+    subprocess.run(["mount", "--make-shared", top], check=True)
+    try:
+        with rt.containers.start_detached(
+            IMAGE, ["sleep", "100"], network="none", volumes=[f"{top}:/d:{option}"], privileged=True
+        ) as container:
+            assert container.exec(["mount", "-t", "tmpfs", "tmpfs", "/d/sub"]).exit_code == 0
+            assert (f"{top}/sub" in mounts_below(top)) is shared
+    finally:
+        subprocess.run(["umount", "-R", "-l", top], check=True)
+
+
+def test_ids_are_mapped(rt: Runtime, tmp_path: os.PathLike[str]) -> None:
+    with open(f"{tmp_path}/file", "w", encoding="ascii"):
+        pass
+    mount = f"{tmp_path}:/d:idmap=uids=0-100-10;gids=0-100-10"
+    assert sh(rt, "stat -c %u:%g /d/file", volumes=[mount]) == "100:100\n"
+    assert os.stat(f"{tmp_path}/file").st_uid == 0
+
+
+def test_network_file_systems_get_their_words(rt: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What mount(8) needs for them is handed on, and its error is ours."""
+    from wherry.sys import processes
+
+    asked: list[list[str]] = []
+
+    def run(words: list[str], **_options: object) -> processes.Completed:
+        asked.append(words)
+        return processes.Completed(32, b"", b"mount.nfs: Connection refused\n")
+
+    options = {"type": "nfs", "device": "127.0.0.1:/nothing", "o": "addr=127.0.0.1,soft,vers=4"}
+    with rt.volumes.create("remote", options=options) as volume:
+        assert volume.inspect()["Options"] == options
+        monkeypatch.setattr(processes, "run", run)
+        with pytest.raises(WherryError, match="mounting volume remote: mount.nfs: Connection refused"):
+            volume.mount()
+        monkeypatch.undo()
+        assert asked[0][1:] == ["-o", options["o"], "-t", "nfs", "--", options["device"], volume.mount_point]
