@@ -283,7 +283,7 @@ def test_network_file_systems_get_their_words(rt: Runtime, monkeypatch: pytest.M
 
     def run(words: list[str], **_options: object) -> processes.Completed:
         asked.append(words)
-        return processes.Completed(32, b"", b"mount.nfs: Connection refused\n")
+        return processes.Completed(returncode=32, stderr=b"mount.nfs: Connection refused\n")
 
     options = {"type": "nfs", "device": "127.0.0.1:/nothing", "o": "addr=127.0.0.1,soft,vers=4"}
     with rt.volumes.create("remote", options=options) as volume:
