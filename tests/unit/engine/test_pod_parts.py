@@ -53,7 +53,7 @@ def test_share(text: str, expected: list[str]) -> None:
     PodSpec(infra=False, infra_image="x"),
     PodSpec(infra=False, share=["net"]),
     PodSpec(infra=False, container=ContainerSpec(network=NetworkRequest(mode="host"))),
-    PodSpec(infra=False, container=ContainerSpec(hostname="x")),
+    PodSpec(infra=False, container=ContainerSpec(dns=["10.0.0.1"])),
 ])
 def test_contradictions(spec: PodSpec) -> None:
     with pytest.raises(InvalidArgument):
