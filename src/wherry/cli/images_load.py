@@ -5,6 +5,7 @@ from __future__ import annotations
 from wherry.cli.flags import Flag
 from wherry.cli.progress import reporter
 from wherry.errors import InvalidArgument, from_os_error
+from wherry.model.ids import is_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def load(call: Call) -> int:
             raise InvalidArgument("cannot read from terminal, use command-line redirection or the --input flag")
         names = _from_stdin(call, use)
     for name in names:
-        call.out(f"Loaded image: {name}\n")
+        call.out(f"Loaded image: {'sha256:' if is_id(name) else ''}{name}\n")
     return 0
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from wherry.engine import image_lookup
 from wherry.engine.undo import Undo
 from wherry.errors import Corrupt, InvalidArgument, NoSuchImage, WherryError
-from wherry.model import reference as references
 from wherry.model.event import Event
 from wherry.model.record import Record
 from wherry.model.timestamps import now_ns
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from wherry.registry.progress import Reporter
     from wherry.registry.source import ImageSource
     from wherry.storage.records import ImageRecord
+    from wherry.storage.store import Store
 
 POLICIES = {
     "always": "always",
@@ -58,7 +58,24 @@ def check_policy(text: str) -> str:
 
 
 def pull(runtime: Runtime, text: str, options: PullOptions, reporter: Reporter) -> ImageRecord:
-    """Make sure the image *text* names is in the store, as the policy wants it. Raises in Podman's words."""
+    """The first image of :func:`pull_all`: there is one unless *text* is an archive of several."""
+    return pull_all(runtime, text, options, reporter)[0]
+
+
+def pull_all(runtime: Runtime, text: str, options: PullOptions, reporter: Reporter) -> list[ImageRecord]:
+    """Make sure what *text* names is in the store: a reference, as the policy wants it, or ``transport:...``.
+
+    Raises in Podman's words.
+    """
+    from wherry.engine import image_locations
+
+    if image_locations.is_location(text):
+        check_policy(options.policy)
+        return image_locations.pull(runtime, text, options, reporter)
+    return [_pull_reference(runtime, text, options, reporter)]
+
+
+def _pull_reference(runtime: Runtime, text: str, options: PullOptions, reporter: Reporter) -> ImageRecord:
     policy = check_policy(options.policy)
     if text.startswith(image_lookup.LOCATIONS[1:]):
         from wherry.engine.image_pull_file import pull_location
@@ -120,7 +137,7 @@ def _pull_candidates(
             except _KeptBlobWasBad:
                 return _pull_one(runtime, registries, candidate, options, reporter, newer_than)
         except WherryError as error:
-            runtime.state.add_events(_image_event("pull-error", "", str(candidate), error=str(error)))
+            runtime.state.add_events(image_event("pull-error", "", str(candidate), error=str(error)))
             runtime.publish()
             errors.append(error)
     if len(errors) == 1:
@@ -149,7 +166,7 @@ def _pull_one(
         runtime.settings,
         registries,
         wanted,
-        platform=_platform(options),
+        platform=platform_of(options),
         credentials=options.credentials,
         authfile=options.authfile,
         tls_verify=options.tls_verify,
@@ -165,14 +182,14 @@ def _pull_one(
             return newer_than
         name = str(wanted.without_tag_if_digested())
         signatures = check_pull(runtime, source, wanted.without_tag_if_digested(), policy=options.signature_policy)
-        image = store_image(runtime, source, [name], reporter, signatures)
+        image = store_image(runtime.store, source, [name], reporter, signatures)
     except Corrupt as error:
         if source.discard_suspect():
             raise _KeptBlobWasBad(error.message) from error
         raise
     finally:
         source.close()
-    runtime.state.add_events(_image_event("pull", image.id, text_name(wanted)))
+    runtime.state.add_events(image_event("pull", image.id, text_name(wanted)))
     runtime.publish()
     return image
 
@@ -182,7 +199,7 @@ def text_name(reference: Reference) -> str:
     return str(reference)
 
 
-def _platform(options: PullOptions) -> Platform:
+def platform_of(options: PullOptions) -> Platform:
     from wherry.registry.platform import host_platform
 
     return host_platform().override(options.os, options.architecture, options.variant)
@@ -206,10 +223,9 @@ def _presence(runtime: Runtime) -> Callable[[int, Sequence[str]], bool]:
 
 
 def store_image(
-    runtime: Runtime, source: ImageSource, names: Sequence[str], reporter: Reporter, signatures: Sequence[bytes] = ()
+    store: Store, source: ImageSource, names: Sequence[str], reporter: Reporter, signatures: Sequence[bytes] = ()
 ) -> ImageRecord:
     """Copy every layer and the image record of *source* into the store; nothing stays if any of it fails."""
-    store = runtime.store
     reporter.message("Getting image source signatures")
     with Undo() as undo:
         parent = ""
@@ -241,7 +257,7 @@ def store_image(
     return image
 
 
-def _image_event(what: str, image_id: str, name: str, error: str = "") -> Event:
+def image_event(what: str, image_id: str, name: str, error: str = "") -> Event:
     return Event(id=image_id, name=name, type="image", status=what, time_ns=now_ns(), error=error)
 
 
@@ -250,6 +266,7 @@ def load(runtime: Runtime, path: str, reporter: Reporter, *, policy: str = "") -
 
     *policy* is a file used instead of the host's policy.json.
     """
+    from wherry.engine.image_locations import names_of
     from wherry.engine.image_trust import check_file
     from wherry.registry.archives import open_archive
 
@@ -261,10 +278,10 @@ def load(runtime: Runtime, path: str, reporter: Reporter, *, policy: str = "") -
                 source.reference.partition(":")[0], path, name=source.reference, policy=policy,
                 digest=source.manifest_digest, signatures=source.signatures,
             )
-            names = [str(references.normalize(name, default_domain="localhost")) for name in source.names]
-            image = store_image(runtime, source, names, reporter, source.signatures)
-            runtime.state.add_events(_image_event("loadfromarchive", image.id, path))
-            loaded.extend(names or [image.id])
+            names, shown = names_of(source)
+            image = store_image(runtime.store, source, names, reporter, source.signatures)
+            runtime.state.add_events(image_event("loadfromarchive", image.id, path))
+            loaded.extend(shown or [image.id])
     finally:
         for source in sources:
             source.close()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from wherry.registry.registry_destination import RegistryDestination
     from wherry.registry.source import LayerBlob
     from wherry.registry.transports import Location
+    from wherry.storage.records import ImageRecord
 
 #: ``save --format``.
 SAVE_FORMATS = ("oci-archive", "oci-dir", "docker-dir", "docker-archive")
@@ -57,7 +58,14 @@ def push(runtime: Runtime, text: str, target: str, options: PushOptions, reporte
         from wherry.engine.manifest_push import ListPushOptions, push_list
 
         return push_list(runtime, text, target, ListPushOptions(push=options), reporter)
+    from wherry.registry import transports
+
     location = parse_target(target or found_as)
+    if location.transport == transports.STORAGE:
+        from wherry.engine.image_locations import push_to_store
+
+        copied = push_to_store(runtime, record, location, reporter)
+        return _pushed(runtime, record, location, copied)
     signing = signers(options.signing, location)
     reporter.message("Getting image source signatures")
     with open_target(runtime, location, options) as destination:
@@ -65,6 +73,10 @@ def push(runtime: Runtime, text: str, target: str, options: PushOptions, reporte
             copied = copy(runtime, source, destination, copy_options(runtime, options), options, reporter)
             put(destination, location, copied, source.signatures, signing, reporter)
         destination.commit()
+    return _pushed(runtime, record, location, copied)
+
+
+def _pushed(runtime: Runtime, record: ImageRecord, location: Location, copied: Copied) -> Copied:
     runtime.state.add_events(
         Event(id=record.id, name=str(location), type="image", status="push", time_ns=now_ns())
     )

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from typing import Any
 
     from wherry.config.places import Places
+    from wherry.config.settings import StorageSettings
     from wherry.engine.runtime import Runtime
     from wherry.registry.remote import RegistrySource
     from wherry.storage.records import ImageRecord
+    from wherry.storage.store import Store
 
 
 def check_pull(
@@ -56,9 +58,13 @@ def check_file(
     _check(requirements, name or f"{transport}:{path}", None, digest, signatures)
 
 
-def check_stored(runtime: Runtime, record: ImageRecord, *, policy: str = "", places: Places | None = None) -> None:
-    """The same for an image of the store that is to be saved elsewhere."""
-    storage = runtime.settings.storage
+def check_stored(
+    runtime: Runtime, record: ImageRecord, *, policy: str = "", places: Places | None = None,
+    store: Store | None = None, storage: StorageSettings | None = None,
+) -> None:
+    """The same for an image of the store (or of another *store* with the settings *storage*) that is copied."""
+    store = store or runtime.store
+    storage = storage or runtime.settings.storage
     where = f"{storage.driver}@{storage.graph_root}"
     names = [f"[{where}]{name}" for name in record.names]
     requirements = load_policy(policy, places).requirements(
@@ -70,7 +76,7 @@ def check_stored(runtime: Runtime, record: ImageRecord, *, policy: str = "", pla
         from wherry.model.reference import parse
 
         reference = parse(record.names[0])
-    _check(requirements, name, reference, record.digest, runtime.store.image_signatures(record.id))
+    _check(requirements, name, reference, record.digest, store.image_signatures(record.id))
 
 
 def _check(

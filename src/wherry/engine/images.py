@@ -55,20 +55,32 @@ class ImageCollection:
         progress: Reporter | Callable[[str], object] | None = None,
         **options: Any,
     ) -> Image:
-        """Pull *name* from its registry and return the image.
+        """Pull *name* (a reference, or ``transport:...`` of containers-transports(5)) and return the image.
 
         *policy* is always, missing, newer or never; *platform* ``os/arch[/variant]``; *progress* a
         :class:`~wherry.registry.progress.Reporter` or a function called with lines of text; *options* are the fields of
         :class:`~wherry.engine.image_pull.PullOptions`.  Raises ``RegistryError``, ``NoSuchImage``, ``NoSpace``...
         """
-        from wherry.engine.image_pull import PullOptions, pull
+        return self.pull_all(name, policy=policy, platform=platform, progress=progress, **options)[0]
+
+    def pull_all(
+        self,
+        name: str,
+        *,
+        policy: str = "always",
+        platform: str = "",
+        progress: Reporter | Callable[[str], object] | None = None,
+        **options: Any,
+    ) -> List[Image]:
+        """:meth:`pull`, returning every image: a docker-archive may hold several."""
+        from wherry.engine.image_pull import PullOptions, pull_all
         from wherry.registry.progress import as_reporter
 
         if platform:
             parts = [*platform.split("/"), "", ""]
             options |= {"os": parts[0], "architecture": parts[1], "variant": parts[2]}
-        record = pull(self._runtime, name, PullOptions(policy=policy, **options), as_reporter(progress))
-        return Image(self._runtime, record, name)
+        records = pull_all(self._runtime, name, PullOptions(policy=policy, **options), as_reporter(progress))
+        return [Image(self._runtime, record, name if len(records) == 1 else "") for record in records]
 
     def push(
         self,
