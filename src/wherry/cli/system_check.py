@@ -24,7 +24,8 @@ def check(call: Call) -> int:
     findings = call.runtime.check(quick=call.flags.on("quick"), repair=repair)
     left = 0
     for finding in findings:
-        state = "repaired" if finding.repaired else "damaged" if finding.repairable else "damaged beyond repair"
+        lost = finding.remedy or "damaged beyond repair"
+        state = "repaired" if finding.repaired else "damaged" if finding.repairable else lost
         left += not finding.repaired
         where = f"{finding.area} {finding.object_id}" if finding.object_id else finding.area
         call.out(f"{where}: {finding.text} ({state})\n")

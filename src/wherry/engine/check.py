@@ -27,6 +27,7 @@ class Finding(Record):
     text: str = ""
     repairable: bool = True
     repaired: bool = False
+    remedy: str = ""             # what to do where repairing cannot help
 
 
 def check(runtime: Runtime, *, quick: bool = False, repair: bool = False) -> list[Finding]:
@@ -57,6 +58,7 @@ def _storage(runtime: Runtime, quick: bool, repair: bool) -> list[Finding]:
             object_id=damage.id,
             text=damage.text,
             repairable=damage.repairable,
+            remedy=damage.remedy,
             repaired=left is not None and (damage.kind, damage.id) not in left,
         )
         for damage in damages

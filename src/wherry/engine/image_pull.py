@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from wherry.engine import image_lookup
 from wherry.engine.undo import Undo
-from wherry.errors import Corrupt, InvalidArgument, NoSuchImage, WherryError
+from wherry.errors import Corrupt, InUse, InvalidArgument, NoSuchImage, WherryError
 from wherry.model.event import Event
 from wherry.model.record import Record
 from wherry.model.timestamps import now_ns
+from wherry.sys import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from wherry.archive.compression import Readable
     from wherry.config.registries import Registries
     from wherry.engine.runtime import Runtime
     from wherry.model.reference import Reference
     from wherry.registry.platform import Platform
     from wherry.registry.progress import Reporter
     from wherry.registry.source import ImageSource
-    from wherry.storage.records import ImageRecord
+    from wherry.storage.records import ImageRecord, LayerRecord
     from wherry.storage.store import Store
 
 POLICIES = {
@@ -217,7 +219,7 @@ def _presence(runtime: Runtime) -> Callable[[int, Sequence[str]], bool]:
             if layer is None:
                 return False
             parent = layer.id
-        return True
+        return not runtime.store.is_layer_damaged(parent)
 
     return present
 
@@ -241,6 +243,8 @@ def store_image(
                     compressed_size=blob.size,
                 )
                 undo.push(f"adding layer {layer.id}", store.delete_layer, layer.id)
+            elif store.is_layer_damaged(layer.id):
+                _refill(store, layer, source.open_layer(index))
             parent = layer.id
         source.announce_config()
         reporter.message("Writing manifest to image destination")
@@ -255,6 +259,14 @@ def store_image(
         undo.commit()
     source.finished()
     return image
+
+
+def _refill(store: Store, layer: LayerRecord, stream: Readable) -> None:
+    """Mend a damaged layer; one that is in use is left as it is."""
+    try:
+        store.refill_layer(layer.id, stream)
+    except InUse as error:
+        log.warning(error.message)
 
 
 def image_event(what: str, image_id: str, name: str, error: str = "") -> Event:

@@ -13,7 +13,7 @@ from wherry.model.digest import of_bytes
 from wherry.model.ids import is_id
 from wherry.model.record import Record
 from wherry.model.timestamps import SECOND, now_ns, parse_ns
-from wherry.storage import bigdata
+from wherry.storage import bigdata, damaged
 from wherry.storage.images import MANIFEST
 from wherry.storage.locking import SHARED
 
@@ -62,15 +62,19 @@ class Damage(Record):
     id: str = ""
     text: str = ""
     repairable: bool = False
+    remedy: str = ""            # what the user can do where repairing cannot
 
 
 def check(parts: Parts, *, full: bool = False) -> list[Damage]:
     """All damage found. *full* reads every layer's content and compares it with its digest."""
     try:
         with parts.locks.hold(layers=SHARED, images=SHARED, containers=SHARED):
-            return list(_Check(parts, full).run())
+            found = list(_Check(parts, full).run())
     except Corrupt as error:
         return [Damage(kind=RECORDS, text=str(error))]
+    if full:
+        damaged.note(parts.homes[0].root, [one.id for one in found if one.kind == LAYER_DIGEST])
+    return found
 
 
 class _Check:
@@ -123,7 +127,7 @@ class _Check:
         if not os.path.isdir(self._parts.driver.upper(layer)):
             yield Damage(
                 kind=LAYER_CONTENT, id=record.id, text=f"layer {record.id}: its content is missing",
-                repairable=not used,
+                repairable=not used, remedy=self._remedy(layer) if used else "",
             )
             return
         for problem in self._parts.driver.damage(layer):
@@ -149,7 +153,10 @@ class _Check:
         record = layer.record
         path = layer.home.tar_split(layer.id)
         if not os.path.exists(path):
-            yield Damage(kind=LAYER_TAR_SPLIT, id=record.id, text=f"layer {record.id}: its tar-split is missing")
+            yield Damage(
+                kind=LAYER_TAR_SPLIT, id=record.id, text=f"layer {record.id}: its tar-split is missing",
+                remedy=self._remedy(layer),
+            )
             return
         if not self._full:
             return
@@ -162,14 +169,30 @@ class _Check:
             for piece in reassemble(path, self._parts.driver.contents(layer)):
                 digest.update(piece)
         except (Corrupt, NotFound) as error:
-            yield Damage(kind=LAYER_DIGEST, id=record.id, text=f"layer {record.id}: {error}")
+            yield Damage(
+                kind=LAYER_DIGEST, id=record.id, text=f"layer {record.id}: {error}", remedy=self._remedy(layer)
+            )
             return
         found = "sha256:" + digest.hexdigest()
         if found != record.diff_digest:
             yield Damage(
                 kind=LAYER_DIGEST, id=record.id,
                 text=f"layer {record.id}: content has digest {found}, expected {record.diff_digest}",
+                remedy=self._remedy(layer),
             )
+
+    def _remedy(self, layer: Located) -> str:
+        """A layer of an image is made anew when the image is pulled or loaded again."""
+        if not layer.record.diff_digest:
+            return ""
+        for image in self._parts.images.all():
+            try:
+                chain = self._parts.layers.chain(image.layer) if image.layer else []
+            except NotFound:
+                continue
+            if any(one.id == layer.id for one in chain):
+                return f"pull or load {image.names[0] if image.names else image.id} again to restore it"
+        return ""
 
     # -- images and containers -----------------------------------------------------------------------------------
 

@@ -52,6 +52,9 @@ if TYPE_CHECKING:
         def restore(self, layer: Located, parent: Located | None, children: Sequence[Located]) -> None:
             """Make again what :meth:`damage` found missing."""
 
+        def adopt(self, layer: Located, fresh: Located) -> None:
+            """Put the content of *fresh*, which is given up, in the place of that of *layer*."""
+
         def supports_shifting(self) -> bool:
             """Can ids be shifted when a layer is mounted, so that layers stay unmapped?"""
 

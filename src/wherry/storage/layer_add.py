@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 
 from wherry.archive import compression, extract, tarsplit
-from wherry.errors import AlreadyExists, Corrupt, InvalidArgument
+from wherry.errors import AlreadyExists, Corrupt, InUse, InvalidArgument, from_os_error
 from wherry.model.digest import check_digest
 from wherry.model.ids import generate_id, is_id
 from wherry.model.timestamps import now
+from wherry.storage import damaged
 from wherry.storage.home import Home, Located
 from wherry.storage.layers import layer_id_for
 from wherry.storage.records import COMPRESSION_NUMBERS, LayerRecord
@@ -82,6 +83,40 @@ class Adder:
             for layer in begun:
                 self._layers.abandon(layer)
             raise
+
+    def refill(self, layer: Located, stream: Readable) -> Located:
+        """Make the content of a damaged layer anew; *stream* must be the tar its digest was taken of.
+
+        The old content stays until the new one is whole.  Raises :class:`Corrupt` when it is another one, and
+        :class:`InUse` while the layer, or one above it, is mounted and there is still content that may be in use.
+        """
+        layers = self._layers
+        if os.path.isdir(layers.driver.upper(layer)) and self._is_mounted(layer.id):
+            raise InUse(f"layer {layer.id} is damaged, but mounted: stop the containers that use it first")
+        parent = layers.get(layer.record.parent) if layer.record.parent else None
+        record = LayerRecord(id=generate_id(), parent=layer.record.parent, created=now())
+        fresh = layers.begin(self._home, record, parent)
+        try:
+            self._extract(fresh, _Measured(stream, False), layer.record.diff_digest, "sha256:", 0)
+            layers.driver.adopt(layer, fresh)
+            layers.driver.restore(layer, parent, [layers.get(child) for child in layers.children(layer.id)])
+            os.rename(self._home.tar_split(fresh.id), layer.home.tar_split(layer.id))
+        except OSError as error:
+            raise from_os_error(error, f"restoring layer {layer.id}") from None
+        finally:
+            layers.abandon(fresh)
+        damaged.note(self._home.root, damaged.noted(self._home.root) - {layer.id})
+        return layer
+
+    def _is_mounted(self, layer_id: str) -> bool:
+        """Is the layer, or any made on it, mounted?"""
+        pending, counts = [layer_id], self._layers.mounts.counts()
+        while pending:
+            one = pending.pop()
+            if one in counts:
+                return True
+            pending += self._layers.children(one)
+        return False
 
     def _reused(self, layer: Located, parent: str, diff_id: str) -> Located:
         record = layer.record

@@ -303,6 +303,18 @@ class OverlayDriver:
         except OSError as error:
             raise from_os_error(error, f"restoring layer {layer.id}") from None
 
+    def adopt(self, layer: Located, fresh: Located) -> None:
+        directory = f"{layer.home.driver_dir}/{layer.id}"
+        try:
+            make_dirs(directory, 0o700)
+            for name in ("work", "merged") if layer.record.parent else ("work", "merged", "empty"):
+                make_dirs(f"{directory}/{name}", 0o700)
+            if os.path.lexists(f"{directory}/diff"):
+                os.rename(f"{directory}/diff", f"{fresh.home.driver_dir}/{fresh.id}/old")
+            os.rename(self.upper(fresh), f"{directory}/diff")
+        except OSError as error:
+            raise from_os_error(error, f"restoring layer {layer.id}") from None
+
     def extract_options(self, layer: Located) -> ExtractOptions:
         from wherry.archive.extract import OVERLAY, PLAIN, ExtractOptions
 

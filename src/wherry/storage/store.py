@@ -262,6 +262,23 @@ class Store:
             found = parts.layers.with_content(parent, diff_id)
             return found.record if found is not None else None
 
+    def is_layer_damaged(self, layer_id: str) -> bool:
+        """Is content of this image layer missing, or was it found to be wrong by a full :meth:`check`?"""
+        from wherry.storage.damaged import is_damaged
+
+        parts = self._parts
+        with parts.locks.hold(layers=SHARED):
+            return is_damaged(parts, parts.layers.get(layer_id))
+
+    def refill_layer(self, layer_id: str, stream: Readable) -> LayerRecord:
+        """Make the content of a damaged image layer anew from its tar, compressed or not (see :meth:`add_layer`).
+
+        Raises :class:`Corrupt` when the tar is another one; :class:`InUse` while damaged content is mounted.
+        """
+        parts = self._parts
+        with parts.locks.hold(layers=EXCLUSIVE):
+            return parts.adder.refill(parts.layers.get(layer_id), stream).record
+
     def find_layer_by_blob(self, digest: str) -> list[LayerRecord]:
         """Layers whose content, or the compressed blob it came in, has this digest."""
         parts = self._parts

@@ -84,6 +84,13 @@ class VfsDriver:
     def restore(self, layer: Located, parent: Located | None, children: Sequence[Located]) -> None:
         pass
 
+    def adopt(self, layer: Located, fresh: Located) -> None:
+        try:
+            remove_tree(self.upper(layer))
+            os.rename(self.upper(fresh), self.upper(layer))
+        except OSError as error:
+            raise from_os_error(error, f"restoring layer {layer.id}") from None
+
     def extract_options(self, layer: Located) -> ExtractOptions:
         from wherry.archive.extract import REMOVE, ExtractOptions
 

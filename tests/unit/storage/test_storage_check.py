@@ -13,6 +13,7 @@ import pytest
 from tests.helpers.images import files_tar, make_image
 from tests.helpers.stores import add, store_at
 
+from wherry.errors import Corrupt, InUse
 from wherry.model.ids import generate_id
 from wherry.storage import check
 from wherry.storage.store import Store
@@ -245,3 +246,47 @@ def test_reserved_directories_of_other_engines_stay(world: World) -> None:
 
 def test_a_new_store_is_clean(tmp_path: Path) -> None:
     assert Store(store_at(tmp_path / "empty")._settings).check(full=True) == []
+
+
+def lose_tar_split(world: World) -> None:
+    (world.base / f"g/overlay-layers/{world.top}.tar-split.gz").unlink()
+
+
+def change_a_file(world: World) -> None:
+    world.overlay(world.top, "diff", "b").write_bytes(b"456")
+
+
+DAMAGED: list[Callable[[World], object]] = [
+    lambda world: shutil.rmtree(world.overlay(world.top, "diff")),
+    lambda world: shutil.rmtree(world.overlay(world.top)),
+    lose_tar_split,
+    change_a_file,
+    lambda world: world.overlay(world.top, "diff", "b").unlink(),
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_a_damaged_layer_is_made_anew_when_its_image_comes_again(
+    world: World, damage: Callable[[World], object]
+) -> None:
+    damage(world)
+    found = [one for one in world.store.check(full=True) if one.id == world.top]
+    assert [one.remedy for one in found] == ["pull or load localhost/x:1 again to restore it"]
+    assert world.store.is_layer_damaged(world.top) and not world.store.is_layer_damaged(world.bottom)
+    with pytest.raises(Corrupt, match="expected sha256:"):
+        world.store.refill_layer(world.top, io.BytesIO(LAYERS[0]))
+    assert world.store.is_layer_damaged(world.top)
+    world.store.refill_layer(world.top, io.BytesIO(LAYERS[1]))
+    assert world.store.check(full=True) == []
+    assert not world.store.is_layer_damaged(world.top)
+    assert b"".join(world.store.layer_tar(world.top)) == LAYERS[1]
+    assert len(world.store.layers()) == 3 and world.overlay(world.top, "diff", "b").read_bytes() == b"123"
+    assert not (world.base / "g/wherry/damaged-layers").exists()
+
+
+def test_a_mounted_layer_is_not_exchanged(world: World) -> None:
+    change_a_file(world)
+    world.store.check(full=True)
+    stale_count(world)
+    with pytest.raises(InUse, match="stop the containers that use it first"):
+        world.store.refill_layer(world.top, io.BytesIO(LAYERS[1]))
