@@ -46,11 +46,11 @@ def pull(call: Call) -> int:
     progress = reporter(quiet=call.flags.on("quiet"))
     for name in _all_tags(call) if call.flags.on("all-tags") else call.args:
         try:
-            images = call.runtime.images.pull_all(name, progress=progress, **options)
+            image = call.runtime.images.pull(name, progress=progress, **options)
         except WherryError as error:
             errors.append(error)
         else:
-            call.out("".join([image.id + "\n" for image in images]))
+            call.out(image.id + "\n")
     return finish(errors)
 
 

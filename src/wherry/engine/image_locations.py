@@ -23,33 +23,26 @@ if TYPE_CHECKING:
     from wherry.storage.store import Store
 
 
-def pull(runtime: Runtime, text: str, options: PullOptions, reporter: Reporter) -> list[ImageRecord]:
-    """Store the image, or all images of a docker-archive, at ``transport:...``; names are those Podman gives.
+def pull(runtime: Runtime, text: str, options: PullOptions, reporter: Reporter) -> ImageRecord:
+    """Store the image at ``transport:...``, called what Podman calls it.
 
     Raises ``InvalidArgument``, ``NotFound``, ``Corrupt``, and ``Rejected`` when policy.json does not allow it.
     """
     from wherry.engine.image_trust import check_file
-    from wherry.registry.archives import open_locations
+    from wherry.registry.archives import open_location
 
     location = transports.parse(text)
     if location.transport == transports.STORAGE:
-        return [_pull_from_store(runtime, location, options, reporter)]
-    pulled: list[ImageRecord] = []
-    sources = open_locations(location, runtime.settings, platform=platform_of(options), reporter=reporter)
-    try:
-        for source in sources:
-            check_file(
-                location.transport, location.path, name=source.reference, policy=options.signature_policy,
-                digest=source.manifest_digest, signatures=source.signatures,
-            )
-            names = names_of(source)[0]
-            pulled.append(store_image(runtime.store, source, names, reporter, source.signatures))
-            runtime.state.add_events(image_event("pull", pulled[-1].id, text))
-    finally:
-        for source in sources:
-            source.close()
+        return _pull_from_store(runtime, location, options, reporter)
+    with open_location(location, runtime.settings, platform=platform_of(options), reporter=reporter) as source:
+        check_file(
+            location.transport, location.path, name=source.reference, policy=options.signature_policy,
+            digest=source.manifest_digest, signatures=source.signatures,
+        )
+        image = store_image(runtime.store, source, names_of(source)[0], reporter, source.signatures)
+    runtime.state.add_events(image_event("pull", image.id, text))
     runtime.publish()
-    return pulled
+    return image
 
 
 def names_of(source: ImageSource) -> tuple[list[str], list[str]]:

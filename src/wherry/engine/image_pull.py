@@ -60,11 +60,6 @@ def check_policy(text: str) -> str:
 
 
 def pull(runtime: Runtime, text: str, options: PullOptions, reporter: Reporter) -> ImageRecord:
-    """The first image of :func:`pull_all`: there is one unless *text* is an archive of several."""
-    return pull_all(runtime, text, options, reporter)[0]
-
-
-def pull_all(runtime: Runtime, text: str, options: PullOptions, reporter: Reporter) -> list[ImageRecord]:
     """Make sure what *text* names is in the store: a reference, as the policy wants it, or ``transport:...``.
 
     Raises in Podman's words.
@@ -74,7 +69,7 @@ def pull_all(runtime: Runtime, text: str, options: PullOptions, reporter: Report
     if image_locations.is_location(text):
         check_policy(options.policy)
         return image_locations.pull(runtime, text, options, reporter)
-    return [_pull_reference(runtime, text, options, reporter)]
+    return _pull_reference(runtime, text, options, reporter)
 
 
 def _pull_reference(runtime: Runtime, text: str, options: PullOptions, reporter: Reporter) -> ImageRecord:

@@ -61,26 +61,14 @@ class ImageCollection:
         :class:`~wherry.registry.progress.Reporter` or a function called with lines of text; *options* are the fields of
         :class:`~wherry.engine.image_pull.PullOptions`.  Raises ``RegistryError``, ``NoSuchImage``, ``NoSpace``...
         """
-        return self.pull_all(name, policy=policy, platform=platform, progress=progress, **options)[0]
-
-    def pull_all(
-        self,
-        name: str,
-        *,
-        policy: str = "always",
-        platform: str = "",
-        progress: Reporter | Callable[[str], object] | None = None,
-        **options: Any,
-    ) -> List[Image]:
-        """:meth:`pull`, returning every image: a docker-archive may hold several."""
-        from wherry.engine.image_pull import PullOptions, pull_all
+        from wherry.engine.image_pull import PullOptions, pull
         from wherry.registry.progress import as_reporter
 
         if platform:
             parts = [*platform.split("/"), "", ""]
             options |= {"os": parts[0], "architecture": parts[1], "variant": parts[2]}
-        records = pull_all(self._runtime, name, PullOptions(policy=policy, **options), as_reporter(progress))
-        return [Image(self._runtime, record, name if len(records) == 1 else "") for record in records]
+        record = pull(self._runtime, name, PullOptions(policy=policy, **options), as_reporter(progress))
+        return Image(self._runtime, record, name)
 
     def push(
         self,

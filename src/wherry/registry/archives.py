@@ -55,23 +55,6 @@ def open_archive(
         tree.close()
 
 
-def open_locations(
-    location: Location,
-    settings: Settings,
-    *,
-    platform: Platform | None = None,
-    reporter: Reporter | None = None,
-) -> list[ImageSource]:
-    """Like :func:`open_location`, but all images of a docker-archive when none was chosen. Close each."""
-    if location.transport != DOCKER_ARCHIVE or location.reference is not None or location.index >= 0:
-        return [open_location(location, settings, platform=platform, reporter=reporter)]
-    archive = ArchiveTree(location.path, spool_directory(settings))
-    try:
-        return docker_archive.open_images(archive, location.path, reporter=reporter or Reporter())
-    finally:
-        archive.close()
-
-
 def open_location(
     location: Location,
     settings: Settings,
