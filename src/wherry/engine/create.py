@@ -118,12 +118,7 @@ def image_facts(runtime: Runtime, spec: ContainerSpec, reporter: Reporter | None
         if policy in ("always", "newer"):
             raise NoSuchImage(spec.image)
         record, name = image_lookup.find(runtime.store, spec.image)
-    except (NoSuchImage, InvalidArgument) as error:
-        if isinstance(error, InvalidArgument):
-            from wherry.engine.image_locations import is_location
-
-            if not is_location(spec.image):
-                raise
+    except NoSuchImage:
         record = _pull(runtime, spec, policy, reporter)
         name = record.names[0] if record.names else record.id
     if name == record.id or record.id.startswith(name):

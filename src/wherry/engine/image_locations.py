@@ -130,9 +130,3 @@ def _open(runtime: Runtime, settings: StorageSettings) -> Store:
     from wherry.storage.store import Store
 
     return Store(settings)
-
-
-def is_location(text: str) -> bool:
-    """Does *text* name a place that is no registry?"""
-    return transports.transport_of(text) not in ("", transports.DOCKER)
-

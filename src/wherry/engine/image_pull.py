@@ -64,20 +64,11 @@ def pull(runtime: Runtime, text: str, options: PullOptions, reporter: Reporter) 
 
     Raises in Podman's words.
     """
-    from wherry.engine import image_locations
-
-    if image_locations.is_location(text):
-        check_policy(options.policy)
-        return image_locations.pull(runtime, text, options, reporter)
-    return _pull_reference(runtime, text, options, reporter)
-
-
-def _pull_reference(runtime: Runtime, text: str, options: PullOptions, reporter: Reporter) -> ImageRecord:
     policy = check_policy(options.policy)
     if text.startswith(image_lookup.LOCATIONS[1:]):
-        from wherry.engine.image_pull_file import pull_location
+        from wherry.engine import image_locations
 
-        return pull_location(runtime, text, options, _platform(options), reporter)
+        return image_locations.pull(runtime, text, options, reporter)
     local = _local(runtime, text, options)
     if policy == "never":
         if local is None:
@@ -108,7 +99,7 @@ def _suits(runtime: Runtime, record: ImageRecord, options: PullOptions) -> bool:
     if not (options.os or options.architecture or options.variant) or not record.layer:
         return True
     config = runtime.store.image_config(record.id)
-    wanted = _platform(options)
+    wanted = platform_of(options)
     found = wanted.override(config.get("os") or "", config.get("architecture") or "", config.get("variant") or "")
     return (found.os, found.architecture) == (wanted.os, wanted.architecture) and (
         not options.variant or found.variant in ("", wanted.variant)
