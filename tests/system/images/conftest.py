@@ -44,7 +44,8 @@ def programs() -> None:
 @pytest.fixture
 def tools() -> Iterator[Tools]:
     """Real tools on the store the runtime uses; Podman wants a short path."""
-    found = Tools(tempfile.mkdtemp(prefix="img-", dir="/tmp"))
+    # A layout is called by its path, and a part of a name must not end in "_", as what is made up may.
+    found = Tools(tempfile.mkdtemp(prefix="img-", suffix="x", dir="/tmp"))
     yield found
     found.clean_up()
 
@@ -52,7 +53,7 @@ def tools() -> Iterator[Tools]:
 @pytest.fixture
 def other() -> Iterator[Tools]:
     """Real tools on a store of theirs."""
-    found = Tools(tempfile.mkdtemp(prefix="img-", dir="/tmp"))
+    found = Tools(tempfile.mkdtemp(prefix="img-", suffix="x", dir="/tmp"))
     yield found
     found.clean_up()
 
