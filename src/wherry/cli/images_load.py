@@ -91,18 +91,20 @@ def _from_stdin(call: Call, use: Callable[[str], list[str]]) -> list[str]:
 
 def _from_url(call: Call, url: str, use: Callable[[str], list[str]]) -> list[str]:
     """Download *url* first; it may be read several times."""
-    import urllib3
+    from wherry.registry.failures import Context, status_line
+    from wherry.registry.http import HTTPClient
+    from wherry.registry.proxies import Proxies
 
+    call.out(f'Downloading from "{url}"\n')
+    http = HTTPClient(proxies=Proxies.from_environment(call.runtime.settings.environment.proxies))
     try:
-        response = urllib3.PoolManager().request("GET", url, preload_content=False, decode_content=False)
-    except urllib3.exceptions.HTTPError as error:
-        raise InvalidArgument(f"downloading {url}: {error}") from None
-    try:
-        if response.status != 200:
-            raise InvalidArgument(f"downloading {url}: server answered {response.status} {response.reason}")
+        with Context(f"downloading {url}"):
+            response = http.request("GET", url)
+            if response.status != 200:
+                raise InvalidArgument(f"server answered {status_line(response.status)}")
         return _spooled(call, response.read, use)
     finally:
-        response.release_conn()
+        http.close()
 
 
 def _spooled(call: Call, read: Callable[[int], bytes], use: Callable[[str], list[str]]) -> list[str]:

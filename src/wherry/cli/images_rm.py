@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wherry.cli.flags import Flag, UsageError
 from wherry.cli.targets import finish
-from wherry.errors import IN_USE, NOT_FOUND, NoSuchImage, WherryError
+from wherry.errors import NOT_FOUND, ImageInUse, NoSuchImage, WherryError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -42,6 +42,9 @@ def rm(call: Call) -> int:
             errors.append(error)
         else:
             call.out("".join(line + "\n" for line in lines))
+    if len(errors) > 1:
+        told = "".join(f"\n\t* {error}" for error in errors)
+        raise WherryError(f"{len(errors)} errors occurred:{told}", exit_code=exit_code(errors))
     return finish(errors, exit_code)
 
 
@@ -58,7 +61,6 @@ def _whole(call: Call, image_id: str, force: bool) -> list[str]:
 
 def exit_code(errors: Sequence[WherryError]) -> int:
     """2 if any image is in use, 1 if all failures are missing images, else 125."""
-    kinds = {error.kind for error in errors}
-    if IN_USE in kinds:
+    if any(isinstance(error, ImageInUse) for error in errors):
         return 2
-    return 1 if kinds == {NOT_FOUND} else 125
+    return 1 if {error.kind for error in errors} == {NOT_FOUND} else 125

@@ -6,7 +6,7 @@ from wherry.cli import transfer
 from wherry.cli.flags import Flag, UsageError
 from wherry.cli.images_push import COMPRESSION, SIGNING
 from wherry.cli.progress import reporter
-from wherry.errors import NoSuchImage, WherryError
+from wherry.errors import InvalidArgument, NoSuchImage, WherryError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -158,8 +158,11 @@ def push(call: Call) -> int:
 def remove(call: Call) -> int:
     """Take an image out of a list and print the list's id."""
     from wherry.engine import manifest_lists
+    from wherry.model.digest import is_digest
 
     found = manifest_lists.find(call.runtime, call.args[0])
+    if not is_digest(call.args[1]):
+        raise InvalidArgument(f'removing from manifest list {call.args[0]}: invalid image digest "{call.args[1]}"')
     found.remove(call.args[1])
     call.out(found.record.id + "\n")
     return 0

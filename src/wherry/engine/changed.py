@@ -45,11 +45,11 @@ def _layer(runtime: Runtime, text: str, kind: str) -> tuple[str, bool]:
         return image_lookup.find(store, text)[0].layer, False
     except NoSuchImage as error:
         if kind == "image":
-            raise
+            raise NotFound(f"{text} not found: {error}") from None
         try:
             return store.layer(text).id, False
         except WherryError:
-            raise NotFound(f"{text} not found: {error}") from None
+            raise NotFound(f"{text} not found: layer not known") from None
 
 
 def _own_changes(runtime: Runtime, layer: str) -> list[Change]:

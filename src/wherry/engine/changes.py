@@ -24,10 +24,10 @@ def apply_changes(inner: dict[str, Any], changes: Sequence[str]) -> dict[str, An
             word, _equals, rest = change.strip().partition("=")
         instruction = _INSTRUCTIONS.get(word.upper())
         rest = rest.strip()
-        if instruction is None or not rest:
-            raise InvalidArgument(
-                f'invalid change "{change}" - must be formatted as INSTRUCTION VALUE: invalid argument'
-            )
+        if not rest:
+            raise InvalidArgument(f'invalid change "{change}" - must be formatted as KEY VALUE')
+        if instruction is None:
+            raise InvalidArgument(f'invalid change "{change}" - invalid instruction {word.upper()}')
         instruction(result, rest)
     return result
 

@@ -20,7 +20,8 @@ def layer_data(runtime: Runtime, layer: str) -> dict[str, str]:
         return {"Dir": directories[0]}
     data = {}
     if len(directories) > 1:
-        data["LowerDir"] = ":".join(directories[1:])
+        # Below the top one they are known by short links, which are the driver's business.
+        data["LowerDir"] = ":".join(os.path.realpath(directory) for directory in directories[1:])
     data["UpperDir"] = directories[0]
     data["WorkDir"] = os.path.dirname(directories[0]) + "/work"
     return data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wherry.engine import image_lookup
 from wherry.engine.container_filters import label_matches
-from wherry.errors import InvalidArgument
+from wherry.errors import InvalidArgument, WherryError
 from wherry.model import reference as references
 from wherry.model.timestamps import parse_ns
 
@@ -37,7 +37,7 @@ def _predicate(runtime: Runtime, key: str, values: list[str]) -> Predicate:
     name = key.rstrip("!")
     maker = _MAKERS.get(name)
     if maker is None:
-        raise InvalidArgument(f'unsupported image filter "{name}": invalid argument')
+        raise InvalidArgument(f'unsupported image filter "{name}"')
     test = maker(runtime, values)
     return (lambda image: not test(image)) if negated else test
 
@@ -58,17 +58,21 @@ def intermediate(runtime: Runtime) -> set[str]:
     return found
 
 
-def _moment(runtime: Runtime, value: str) -> int:
-    return parse_ns(image_lookup.find(runtime.store, value)[0].created)
+def _moment(runtime: Runtime, key: str, value: str) -> int:
+    try:
+        return parse_ns(image_lookup.find(runtime.store, value)[0].created)
+    except WherryError as error:
+        error.message = f'could not find local image for filter filter "{key}"="{value}": {error.message}'
+        raise
 
 
 def _before(runtime: Runtime, values: list[str]) -> Predicate:
-    moments = [_moment(runtime, value) for value in values]
+    moments = [_moment(runtime, "before", value) for value in values]
     return lambda image: any(parse_ns(image.created) < moment for moment in moments)
 
 
 def _after(runtime: Runtime, values: list[str]) -> Predicate:
-    moments = [_moment(runtime, value) for value in values]
+    moments = [_moment(runtime, "since", value) for value in values]
     return lambda image: any(parse_ns(image.created) > moment for moment in moments)
 
 
@@ -76,7 +80,9 @@ def _bool(key: str, values: list[str]) -> bool:
     wanted = set()
     for value in values:
         if value.lower() not in ("true", "false", "1", "0", "t", "f"):
-            raise InvalidArgument(f'non-boolean value "{value}" for {key} filter: invalid argument')
+            raise InvalidArgument(
+                f'non-boolean value "{value}" for {key} filter: strconv.ParseBool: parsing "{value}": invalid syntax'
+            )
         wanted.add(value.lower() in ("true", "1", "t"))
     if len(wanted) > 1:
         raise InvalidArgument(f'specified "{key}" filter more than once with contradicting values: invalid argument')
@@ -89,6 +95,9 @@ def _containers(runtime: Runtime, values: list[str]) -> Predicate:
         ours = {row.id for row in runtime.state.container_rows(all=True)}
         used = {container.image for container in runtime.store.containers() if container.id not in ours}
         return lambda image: image.id in used
+    for value in values:
+        if value not in ("true", "false", "1", "0", "t", "f", "T", "F", "TRUE", "FALSE", "True", "False"):
+            raise InvalidArgument(f'unsupported value "{value}" for containers filter')
     wanted = _bool("containers", values)
     return lambda image: (image.id in used) == wanted
 
@@ -145,7 +154,10 @@ def _reference(_runtime: Runtime, values: list[str]) -> Predicate:
 def _until(_runtime: Runtime, values: list[str]) -> Predicate:
     from wherry.model.timespec import parse_until
 
-    moments = [parse_until(value) for value in values]
+    try:
+        moments = [parse_until(value) for value in values]
+    except InvalidArgument:
+        raise InvalidArgument(f'failed to parse value as time or duration: "{values[0]}"') from None
     return lambda image: any(parse_ns(image.created) < moment for moment in moments)
 
 

@@ -66,7 +66,7 @@ def _open(path: str) -> Any:
     if path == "-":
         return open(0, "rb", closefd=False)
     if not os.path.exists(path):
-        raise InvalidArgument(f"lstat {path}: no such file or directory")
+        raise InvalidArgument(f'error opening "{path}": open {path}: no such file or directory')
     try:
         return open(path, "rb")
     except OSError as error:

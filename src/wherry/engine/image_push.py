@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from wherry.storage.records import ImageRecord
 
 #: ``save --format``.
-SAVE_FORMATS = ("oci-archive", "oci-dir", "docker-dir", "docker-archive")
+SAVE_FORMATS = ("oci-dir", "oci-archive", "docker-dir", "docker-archive")
 _NUMBERS = {0: "none", 1: "bzip2", 2: "gzip", 3: "xz", 4: "zstd"}
 
 
@@ -161,7 +161,9 @@ def copy_options(runtime: Runtime, options: PushOptions) -> CopyOptions:
     if not compression and engine.compression_format != "gzip":
         compression = engine.compression_format
     if compression not in ("", "gzip", "zstd"):
-        raise InvalidArgument(f'"{compression}" is not a known compression: want gzip, zstd or zstd:chunked')
+        raise InvalidArgument(
+            f'cannot find compressor for "{compression}"', hint="wherry has gzip, zstd and zstd:chunked"
+        )
     level = options.compression_level
     if level < 0 and engine.compression_level is not None:
         level = engine.compression_level

@@ -38,8 +38,7 @@ def save(
     Raises ``NoSuchImage``, ``InvalidArgument``.
     """
     if format not in image_push.SAVE_FORMATS:
-        known = ", ".join(image_push.SAVE_FORMATS)
-        raise InvalidArgument(f'unknown format "{format}". Choose one of the supported formats: "{known}"')
+        raise InvalidArgument(f"format value must be one of {' '.join(image_push.SAVE_FORMATS)}")
     if compress and format != "docker-dir":
         raise InvalidArgument("--compress can only be set when --format is 'docker-dir'")
     chosen = _chosen(runtime, texts, multi)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from wherry.config.auth import Credentials, credentials
 from wherry.config.logins import LoginFile, check_key
 from wherry.config.registries import load as load_registries
-from wherry.errors import InvalidArgument, Unauthorized
+from wherry.errors import InvalidArgument, RegistryError, Unauthorized
 from wherry.model.record import Record
 from wherry.model.reference import Reference
 
@@ -64,6 +64,9 @@ def check(runtime: Runtime, registry: str, given: Credentials, options: LoginOpt
         client.check_credentials()
     except AccessRefused as error:
         raise Unauthorized(f'logging into "{registry}": invalid username/password') from error
+    except RegistryError as error:
+        error.message = f'authenticating creds for "{registry}": {error.message}'
+        raise
     finally:
         client.close()
 

@@ -62,7 +62,9 @@ class ListImage:
 
     @property
     def entries(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.document.setdefault("manifests", [])
+        found: list[dict[str, Any]] | None = self.document.get("manifests")
+        if found is None:       # Podman writes null for none
+            found = self.document["manifests"] = []
         return found
 
     def data(self, key: str) -> bytes:
@@ -161,7 +163,8 @@ def create(
     else:
         if not amend:
             raise AlreadyExists(
-                f'image name "{full}" is already associated with image "{record.id}": that name is already in use'
+                f'creating image to hold manifest list: image name "{full}" is already associated with image '
+                f'"{record.id}": that name is already in use'
             )
         found = find(runtime, full)
     if annotations:
@@ -219,8 +222,21 @@ def open_source(runtime: Runtime, digest: str, source: str, access: Access) -> I
 
 
 def remote_document(runtime: Runtime, text: str, access: Access) -> bytes:
-    """The manifest or list *text* names in its registry, exact bytes."""
-    return fetch_manifest(runtime, text, access)[0]
+    """The manifest or list *text* names in its registry, exact bytes; a short name is looked for as ``pull`` does."""
+    from wherry.config.registries import load as load_registries
+    from wherry.errors import RegistryError
+    from wherry.model.reference import familiar
+    from wherry.registry.failures import Context
+
+    candidates = load_registries(runtime.settings).resolve_short_name(text.removeprefix("docker://")).candidates
+    for candidate in candidates:
+        try:
+            with Context(f'reading image "docker://{familiar(str(candidate))}"'):
+                return fetch_manifest(runtime, str(candidate), access)[0]
+        except RegistryError:
+            if candidate is candidates[-1]:
+                raise
+    raise NoSuchImage(text)
 
 
 def fetch_manifest(runtime: Runtime, text: str, access: Access) -> tuple[bytes, str, str]:
@@ -278,7 +294,12 @@ def _entries_of(
                 theirs = ListImage(runtime, record)
                 return [(entry, theirs.instances.get(entry["digest"], "")) for entry in theirs.entries]
             return [_local_entry(runtime, record)]
-    return _remote_entries(runtime, text, access, all)
+    from wherry.model.reference import familiar, normalize
+    from wherry.registry.failures import Context
+
+    named = normalize(text.removeprefix("docker://")).with_default_tag()
+    with Context(f'setting up to read manifest and configuration from "docker://{familiar(str(named))}"'):
+        return _remote_entries(runtime, text, access, all)
 
 
 def _local_entry(runtime: Runtime, record: ImageRecord) -> tuple[dict[str, Any], str]:

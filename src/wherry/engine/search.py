@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wherry.errors import InvalidArgument, WherryError
+from wherry.errors import InvalidArgument, RegistryError, WherryError
 from wherry.model import jsontext
 from wherry.model.record import EMPTY, Record, field
 
@@ -49,6 +49,7 @@ def search(runtime: Runtime, term: str, options: SearchOptions) -> list[SearchRe
     """Look for *term* on the registry it names, or on all that are searched. Raises ``RegistryError`` and its kin."""
     from wherry.config.registries import load as load_registries
 
+    _check_filters(options.filters)
     registries = load_registries(runtime.settings)
     first, slash, rest = term.partition("/")
     named = bool(slash) and ("." in first or ":" in first or first == "localhost")
@@ -57,8 +58,6 @@ def search(runtime: Runtime, term: str, options: SearchOptions) -> list[SearchRe
         term = rest
     else:
         hosts = registries.unqualified_search
-    if not hosts:
-        raise InvalidArgument("no registries to search: no unqualified-search registries are defined")
     found: list[SearchResult] = []
     errors: list[WherryError] = []
     for host in hosts:
@@ -69,12 +68,26 @@ def search(runtime: Runtime, term: str, options: SearchOptions) -> list[SearchRe
             else:
                 found += [one for one in _repositories(client, host, term, options) if _wanted(one, options.filters)]
         except WherryError as error:
+            doing = "getting repository tags" if options.list_tags else f'couldn\'t search registry "{host}"'
+            error.message = f"{doing}: {error.message.removeprefix('fetching tags list: ')}"
             errors.append(error)
         finally:
             client.close()
     if errors and not found:
-        raise errors[0]
+        count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+        lines = "".join(f"\n\t* {error}" for error in errors)
+        raise RegistryError(f"{count} occurred:{lines}\n\n", kind=errors[0].kind)
     return found
+
+
+def _check_filters(filters: Mapping[str, str]) -> None:
+    for key, value in filters.items():
+        if key == "stars" and not value.isdigit():
+            raise InvalidArgument(
+                f'incorrect value type for stars filter: strconv.Atoi: parsing "{value}": invalid syntax'
+            )
+        if key not in ("stars", "is-official", "is-automated"):
+            raise InvalidArgument(f'invalid filter type "{key}"')
 
 
 def _client(
@@ -124,8 +137,6 @@ def _repositories(client: RegistryClient, host: str, term: str, options: SearchO
 
 
 def _decoded(body: bytes) -> dict[str, Any]:
-    from wherry.errors import RegistryError
-
     try:
         found = jsontext.loads(body)
     except jsontext.JSONError as error:
@@ -150,14 +161,10 @@ def _result(host: str, one: dict[str, Any], options: SearchOptions) -> SearchRes
 def _wanted(one: SearchResult, filters: Mapping[str, str]) -> bool:
     for key, value in filters.items():
         if key == "stars":
-            if not value.isdigit():
-                raise InvalidArgument(f"incorrect value type for stars filter: {value}")
             if one.stars < int(value):
                 return False
-        elif key in ("is-official", "is-automated"):
+        else:
             has = one.official if key == "is-official" else one.automated
             if bool(has) != (value.lower() in ("", "true", "1")):
                 return False
-        else:
-            raise InvalidArgument(f"invalid filter type {key!r}")
     return True

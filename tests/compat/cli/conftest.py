@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -60,7 +61,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
     with open(f"{base}/containers.conf", "a", encoding="utf-8") as conf:
         conf.write(f'[engine]\ntmp_dir = "{base}/tmp"\n')      # /run/libpod is everybody's
     script = tmp_path_factory.mktemp("bin") / "podman"
-    script.write_text(launcher.script(os.path.realpath(sys.executable), [SOURCES]))
+    where = [SOURCES, sysconfig.get_path("purelib")]
+    script.write_text(launcher.script(os.path.realpath(sys.executable), where))
     script.chmod(0o755)
     try:
         archive = write_docker_archive(f"{base}/image.tar", [(busybox_image(), ["localhost/test:v1"])])
