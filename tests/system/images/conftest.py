@@ -25,7 +25,7 @@ NAME = "localhost/busybox:1"
 SOURCES = str(Path(package.__file__).parents[1])
 
 
-def _real_registry() -> Any:
+def real_registry() -> Any:
     path = Path(__file__).parents[1] / "registry" / "real_registry.py"
     spec = importlib.util.spec_from_file_location("images_real_registry", path)
     assert spec is not None and spec.loader is not None
@@ -81,7 +81,7 @@ def loaded(runtime: Runtime, made: MadeImage, tmp_path: Path) -> str:
 def registry(tmp_path: Path) -> Iterator[Any]:
     base = tmp_path / "registry"
     base.mkdir()
-    with _real_registry().RealRegistry(base) as server:
+    with real_registry().RealRegistry(base) as server:
         yield server
 
 
@@ -90,7 +90,7 @@ def locked_registry(tmp_path: Path) -> Iterator[Any]:
     """One that wants user ``me`` with the password ``secret``."""
     base = tmp_path / "locked"
     base.mkdir()
-    with _real_registry().RealRegistry(base, password=True) as server:
+    with real_registry().RealRegistry(base, password=True) as server:
         yield server
 
 

@@ -13,8 +13,12 @@ HTPASSWD = "me:$2b$04$UJNSssl.Yn/0ogCMCe7OrOfkkNhm43jsl1UZVH0OZ1Hvtkod/gQta\n"
 
 
 class RealRegistry:
-    def __init__(self, base: Path, *, password: bool = False, tls: Path | None = None) -> None:
-        """*base*: an empty directory. *tls*: a directory with server.cert and server.key."""
+    def __init__(
+        self, base: Path, *, password: bool = False, tls: Path | None = None, token: dict[str, str] | None = None
+    ) -> None:
+        """*base*: an empty directory. *tls*: a directory with server.cert and server.key; *token*: the options of
+        docker-registry's token authentication.
+        """
         with socket.create_server(("127.0.0.1", 0)) as probe:
             self.port = probe.getsockname()[1]
         self.host = f"127.0.0.1:{self.port}"
@@ -32,6 +36,8 @@ class RealRegistry:
         if password:
             (base / "htpasswd").write_text(HTPASSWD)
             configuration["auth"] = {"htpasswd": {"realm": "test", "path": f"{base}/htpasswd"}}
+        if token:
+            configuration["auth"] = {"token": token}
         # JSON is YAML.
         (base / "config.yml").write_text(json.dumps(configuration))
         self._log = (base / "log").open("wb")
