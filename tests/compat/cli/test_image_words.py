@@ -107,7 +107,8 @@ def test_trust_shown_and_set(pair: Pair, tmp_path: Path) -> None:
         theirs, ours = pair.both("image", "trust", "show", *where, *words)
         assert ours == theirs
     for words in (["-t", "accept", "reg.example"], ["-f", "/a", "-f", "/b", "reg.example/b"],
-                  ["-t", "sigstoreSigned", "-f", "/a", "reg.example/c"], ["-t", "reject", "default"], ["-t", "no", "x"]):
+                  ["-t", "sigstoreSigned", "-f", "/a", "reg.example/c"], ["-t", "reject", "default"],
+                  ["-t", "no", "x"]):
         told = [
             run("image", "trust", "set", "--policypath", str(file), *words)
             for run, file in zip((pair.podman, pair.wherry), files, strict=True)

@@ -139,7 +139,7 @@ def test_refused_flags_are_an_error_only_when_used(world: World) -> None:
 
 @pytest.mark.parametrize(
     ("words", "code"),
-    [(["a"], 0), (["missing"], 1), (["used"], 2), (["missing", "used"], 2), (["missing", "tags"], 2),
+    [(["a"], 0), (["missing"], 1), (["used"], 2), (["missing", "used"], 2), (["missing", "tags"], 125),
      (["-f", "missing"], 0), (["--ignore", "missing", "a"], 0), (["broken", "missing"], 125)],
 )
 def test_exit_codes_of_rmi(words: list[str], code: int, world: World) -> None:
