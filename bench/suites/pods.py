@@ -17,7 +17,10 @@ def pod_steps(tag: str) -> list[list[str]]:
 
 def measure_steps(engine: Engine, tag: str) -> Sample:
     samples = [timed(engine, words) for words in pod_steps(tag)]
-    return Sample(sum(sample.wall for sample in samples), max(sample.memory for sample in samples))
+    return Sample(
+        sum(sample.wall for sample in samples), max(sample.memory for sample in samples),
+        sum(sample.cpu for sample in samples),
+    )
 
 
 def make_pod(engine: Engine, tag: str) -> None:

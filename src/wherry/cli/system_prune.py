@@ -18,7 +18,10 @@ PRUNE = (
     Flag("force", "f", "bool", "Do not ask"),
     Flag("volumes", kind="bool", help="Remove volumes no container uses as well"),
 )
-RESET = (Flag("force", "f", "bool", "Do not ask"),)
+RESET = (
+    Flag("force", "f", "bool", "Do not ask"),
+    Flag("images", kind="bool", help="Remove the images no other engine uses as well"),
+)
 MIGRATE = (
     Flag("migrate-db", kind="bool", help="Accepted for Podman's sake; does nothing"),
     Flag("new-runtime", metavar="runtime", help="Accepted for Podman's sake; does nothing"),
@@ -69,7 +72,7 @@ def reset(call: Call) -> int:
     """Remove everything this engine made, after asking; images are shared and stay unless that is wanted too."""
     from wherry.engine.reset import reset as reset_engine
 
-    images = False
+    images = call.flags.on("images")
     if not call.flags.on("force"):
         lines = ["all containers", "all pods", "all volumes", "all secrets", "all networks", "all state of this engine"]
         warning = "WARNING! This will remove:\n" + "".join(f"        - {line}\n" for line in lines)
@@ -77,7 +80,7 @@ def reset(call: Call) -> int:
         warning += f"from {settings.graph_root}"
         if not confirm(call, warning):
             return 0
-        images = confirm(call, "Images are shared with other engines. Remove those nobody uses as well?")
+        images = images or confirm(call, "Images are shared with other engines. Remove those nobody uses as well?")
     return finish(reset_engine(call.runtime, images=images))
 
 

@@ -40,8 +40,15 @@ def _mapping(base: Mapping[str, Any], before: Mapping[str, Any], after: Mapping[
         found.pop(key, None)
     for key, value in after.items():
         if before.get(key) != value:
-            found[key] = merged(base[key], before[key], value) if key in base and key in before else value
+            found[key] = merged(base[key], before.get(key, _nothing(value)), value) if key in base else value
     return found
+
+
+def _nothing(value: Any) -> Any:
+    """What stands for a value of this kind that is not there."""
+    if _is_mapping(value):
+        return {}
+    return [] if isinstance(value, (list, tuple)) else None
 
 
 def _sequence(base: Sequence[Any], before: Sequence[Any], after: Sequence[Any]) -> list[Any]:

@@ -93,6 +93,6 @@ _MAKERS: dict[str, Callable[[list[str]], Predicate]] = {
     "label!": lambda values: lambda item: not any(label_matches(item.labels, text) for text in values),
     "name": _name,
     "opt": _option,
-    "scope": lambda values: lambda _item: "local" in values,
+    "scope": lambda values: lambda item: item.scope in values,
     "until": _until,
 }

@@ -6,6 +6,7 @@ import io
 import os
 import subprocess
 import tarfile
+import threading
 import time
 from collections.abc import Iterator
 
@@ -201,6 +202,39 @@ def test_import_writes_nothing_outside(rt: Runtime, volume: Volume) -> None:
     assert os.listdir(f"{volume.mount_point}/tmp") == [name]
     assert not os.path.exists(f"/tmp/{name}")
     assert not os.path.exists(f"{rt.paths.volumes}/{name}")
+
+
+def test_export_takes_nothing_that_is_swapped_in(rt: Runtime, volume: Volume, tmp_path: os.PathLike[str]) -> None:
+    """CVE-2023-0778: a container puts a link to the host where a directory was while the export runs."""
+    outside = f"{tmp_path}/outside"
+    os.mkdir(outside)
+    with open(f"{outside}/secret", "w", encoding="ascii") as file:
+        file.write("of the host")
+    place = f"{volume.mount_point}/swapped"
+    os.mkdir(place)
+    with open(f"{place}/secret", "w", encoding="ascii") as file:
+        file.write("of the volume")
+    stop = threading.Event()
+
+    def swap() -> None:
+        while not stop.is_set():
+            os.rename(place, f"{place}.away")
+            os.symlink(outside, place)
+            os.unlink(place)
+            os.rename(f"{place}.away", place)
+
+    thread = threading.Thread(target=swap)
+    thread.start()
+    try:
+        for _turn in range(150):
+            try:
+                data = b"".join(volume.export())
+            except WherryError:
+                continue        # a file that is gone when its turn comes
+            assert b"of the host" not in data
+    finally:
+        stop.set()
+        thread.join()
 
 
 def test_prune_and_filters(rt: Runtime) -> None:
