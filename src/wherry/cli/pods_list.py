@@ -163,9 +163,8 @@ def _table(call: Call, rows: Sequence[dict[str, Any]]) -> None:
     from wherry.cli.tables import table
 
     flags = call.flags
-    fields = ["Id", "Name", "Status", "Created"]
+    fields = ["Id", "Name", "Status", "Created", "InfraId"]
     fields += ["Cgroup", "Namespace"] if flags.on("ns") else []
-    fields.append("InfraId")
     chosen = [("ctr-names", "ContainerNames"), ("ctr-ids", "ContainerIds"), ("ctr-status", "ContainerStatuses")]
     extra = [field for flag, field in chosen if flags.on(flag)]
     fields += extra or ["NumberOfContainers"]

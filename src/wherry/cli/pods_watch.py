@@ -7,7 +7,7 @@ import time
 from wherry.cli.containers_logs import LOGS as CONTAINER_LOGS
 from wherry.cli.flags import Flag, UsageError
 from wherry.cli.pods import LATEST, latest
-from wherry.errors import NoSuchContainer, NoSuchPod, StateError
+from wherry.errors import InvalidArgument, NoSuchContainer, NoSuchPod, StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -49,7 +49,10 @@ def logs(call: Call) -> int:
     name = call.flags.text("container")
     members = [summary for summary in pod.containers() if not summary.is_infra]
     if name:
-        identity = call.runtime.containers.get(name).id
+        try:
+            identity = call.runtime.containers.get(name).id
+        except NoSuchContainer:
+            identity = ""
         members = [summary for summary in members if summary.id == identity]
         if not members:
             raise NoSuchContainer(f"container {name} is not in pod {pod.name}")
@@ -66,7 +69,7 @@ def _one(call: Call) -> Pod:
             raise UsageError("--latest and pods cannot be used together", see=False)
         return latest(call)
     if not call.args:
-        raise UsageError(f'"{call.command}" requires a name, id, or the "--latest" flag', see=False)
+        raise UsageError("specify at least one pod name or ID to log", see=False)
     return call.runtime.pods.get(call.args[0])
 
 
@@ -95,7 +98,8 @@ def top(call: Call) -> int:
     words = call.args if call.flags.on("latest") else call.args[1:]
     columns = parse(words)
     if columns is None:
-        raise UsageError("ps arguments cannot be used with a pod: name descriptors instead", see=False)
+        unknown = next(word for word in ",".join(words).split(",") if word not in DESCRIPTORS)
+        raise InvalidArgument(f"'{unknown}': unknown descriptor")
     rows: list[list[str]] = []
     titles: list[str] = []
     for summary in pod.containers():

@@ -48,7 +48,7 @@ def _pod_text(spec: ContainerSpec) -> str:
 
     text = (try_read_text(spec.pod_id_file) or "").strip()
     if not text:
-        raise InvalidArgument(f"reading pod ID file {spec.pod_id_file}: no such file or directory")
+        raise InvalidArgument(f"reading pod ID file: open {spec.pod_id_file}: no such file or directory")
     return text.splitlines()[0]
 
 
@@ -79,6 +79,7 @@ def joined(
     if state.infra_id:
         changes.update(_namespaces(spec, pod, state))
         changes.update(_volumes(runtime, spec, state))
+        changes.update(_devices(runtime, spec, state))
     if spec.restart is None and pod.restart_policy and not spec.init_container:
         from wherry.spec.container_spec import RestartRequest
 
@@ -131,6 +132,23 @@ def _namespaces(spec: ContainerSpec, pod: PodConfig, state: PodState) -> dict[st
             )
         found["network"] = NetworkRequest(mode=join)
     return found
+
+
+def _devices(runtime: Runtime, spec: ContainerSpec, state: PodState) -> dict[str, Any]:
+    """Devices of the pod are those of its infra container."""
+    from wherry.spec.container_spec import DeviceRequest
+
+    given = runtime.state.container_config(state.infra_id).device_host_src
+    if not given:
+        return {}
+    own = [
+        DeviceRequest(
+            host=device["path"], container=device.get("containerPath") or device["path"],
+            permissions=device.get("permissions") or "rwm", text=device["path"],
+        )
+        for device in given
+    ]
+    return {"devices": [*own, *(spec.devices or ())]}
 
 
 def _volumes(runtime: Runtime, spec: ContainerSpec, state: PodState) -> dict[str, Any]:

@@ -87,6 +87,10 @@ def check(spec: PodSpec) -> None:
         raise InvalidArgument(f'running pod create option: invalid pod exit policy: "{spec.exit_policy}"')
     if spec.replace_existing and not spec.name:
         raise InvalidArgument("cannot replace pod without --name being set")
+    if spec.container.hostname and spec.container.uts == "host":
+        raise InvalidArgument(
+            "invalid config provided: cannot set hostname when running in the host UTS namespace: invalid configuration"
+        )
     if not spec.infra:
         _check_without_infra(spec)
 

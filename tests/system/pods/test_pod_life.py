@@ -176,6 +176,19 @@ def test_security_options_reach_the_infra_container(rt: Runtime) -> None:
         assert "NoNewPrivs:\t1" in status
 
 
+def test_devices_and_volumes_of_the_pod_are_its_members(rt: Runtime, tmp_path: Path) -> None:
+    words = {"devices": ["/dev/null:/dev/nothing:r"], "volumes": ["shared:/data", f"{tmp_path}:/host"]}
+    with rt.volumes.create("shared"), rt.pods.create("has", network="none", **words) as pod:
+        member = pod.create(IMAGE, ["sleep", "100"], name="member")
+        pod.start()
+        assert member.exec(["ls", "-l", "/dev/nothing"]).stdout.startswith("c")
+        assert member.exec(["touch", "/data/file", "/host/file"]).exit_code == 0
+        assert (tmp_path / "file").exists()
+        infra = rt.containers.get(pod.state().infra_id)
+        assert not (Path(infra.config.rootfs) / "data").exists()     # all infra containers share their root
+        pod.remove(force=True, timeout=0)
+
+
 def test_pause_and_kill_tell_of_every_failure(rt: Runtime) -> None:
     with rt.pods.create("some", network="none") as pod:
         pod.create(IMAGE, ["sleep", "100"], name="fine")
