@@ -28,7 +28,10 @@ PAGE = ROOT / "COMPAT.md"
 
 #: Commands Podman does not have, and flags of ours its commands do not have.
 OWN_COMMANDS = ("auto-update history", "auto-update rollback")
-OWN_FLAGS = {"auto-update": ("exclude", "filter", "retry-bad", "window"), "healthcheck run": ("ignore-result",)}
+OWN_FLAGS = {
+    "auto-update": ("exclude", "filter", "retry-bad", "window"), "healthcheck run": ("ignore-result",),
+    "system reset": ("images",),
+}
 
 HEAD = """\
 # Compatibility with Podman
