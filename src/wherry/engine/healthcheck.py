@@ -82,6 +82,7 @@ def probe(runtime: Runtime, identity: str, *, directory: str = "") -> HealthResu
     """:func:`run`, but a probe that took too long is a result like others. *directory* is for the probe's files."""
     from wherry.model.ids import generate_id
     from wherry.oci import probe as oci_probe
+    from wherry.sys.systemd_bus import is_booted
 
     with runtime.lock(identity) as held:
         asked = _ask(held)
@@ -92,6 +93,7 @@ def probe(runtime: Runtime, identity: str, *, directory: str = "") -> HealthResu
         process=asked.process,
         timeout=asked.check.timeout / SECOND,
         most_output=_most_output(asked),
+        unseen=is_booted() and not runtime.settings.rootless,
     ))
     result = _result(asked, outcome, begun)
     with runtime.lock(identity) as held:

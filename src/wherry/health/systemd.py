@@ -62,7 +62,7 @@ def _timer(job: Job) -> Properties:
     first = 0 if job.at_once else interval
     return [
         ("Description", ("s", f"Health check timer of container {job.container[:12]}")),
-        ("TimersMonotonic", ("a(st)", [("OnActiveUSec", first), ("OnUnitInactiveUSec", interval)])),
+        ("TimersMonotonic", ("a(st)", [("OnActiveSec", first), ("OnUnitInactiveSec", interval)])),
         ("AccuracyUSec", ("t", min(_ACCURACY, interval // 10 or 1))),
         ("RemainAfterElapse", ("b", False)),
         ("CollectMode", ("s", "inactive-or-failed")),
