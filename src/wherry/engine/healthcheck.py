@@ -8,7 +8,7 @@ since: not if it was stopped, started anew, paused or given another check meanwh
 from __future__ import annotations
 
 from wherry.engine import health_timers
-from wherry.errors import StateError, TimedOut, Unavailable
+from wherry.errors import NoSuchContainer, NotFound, StateError, TimedOut, Unavailable
 from wherry.health import log as health_log
 from wherry.health.schedule import BEGIN, Situation, Verdict, is_startup, judge
 from wherry.model import status
@@ -96,9 +96,12 @@ def probe(runtime: Runtime, identity: str, *, directory: str = "") -> HealthResu
         unseen=is_booted() and not runtime.settings.rootless,
     ))
     result = _result(asked, outcome, begun)
-    with runtime.lock(identity) as held:
-        verdict = _settle(held, asked, result, begun)
-        running, health = held.state.status == status.RUNNING, held.state.health_status
+    try:
+        with runtime.lock(identity) as held:
+            verdict = _settle(held, asked, result, begun)
+            running, health = held.state.status == status.RUNNING, held.state.health_status
+    except NoSuchContainer:
+        verdict, running, health = None, False, ""
     if verdict is not None and verdict.action:
         from wherry.engine.health_actions import act
 
@@ -288,14 +291,13 @@ def scheduled(runtime: Runtime, identity: str) -> None:
             return
         try:
             probe(runtime, identity, directory=turn.directory)
-        except (StateError, Unavailable) as error:
+        except (NotFound, StateError, Unavailable) as error:
             log.debug(f"health check of container {identity}: {error}")
 
 
 def _wants_probe(runtime: Runtime, identity: str) -> bool:
     """Is the container to be probed? Finishes what a killed process was doing to an unhealthy one."""
     from wherry.engine.health_actions import act, is_left
-    from wherry.errors import NoSuchContainer
 
     try:
         with runtime.lock(identity) as held:

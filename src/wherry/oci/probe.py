@@ -33,6 +33,7 @@ _CHUNK = 65536
 MOST_OUTPUT = 1 << 20
 #: Seconds a killed command, and then the runtime, get to end.
 _DEATH = 5.0
+_GRANULARITY = 0.02
 
 
 class Probe(Record):
@@ -87,7 +88,8 @@ class _Run:
         self._output: list[bytes] = []
         self._left = probe.most_output
         argv = [
-            *(_unseen() if probe.unseen else ()), runtime.path, "--log", self._log, *(("--log-format=json",) if runtime.supports_json else ()),
+            *(_unseen() if probe.unseen else ()),
+            runtime.path, "--log", self._log, *(("--log-format=json",) if runtime.supports_json else ()),
             *runtime.arguments(), "exec", "--process", f"{probe.directory}/process.json", "--pid-file", self._pid_file,
             probe.container,
         ]
@@ -155,13 +157,21 @@ class _Run:
                 self._left -= len(chunk)
 
     def _kill(self, pidfd: int) -> None:
-        """Kill the command with its group and wait for the runtime to see it; then the runtime, should it not."""
-        pid = read_pid(self._pid_file)
-        if pid and processes.parent(pid) == self._pid:
-            _kill_group(pid)
-            if self._wait(pidfd, time.monotonic() + _DEATH):
+        """Kill the command with its group and wait for the runtime to see it; then the runtime, should it not.
+
+        A runtime that has only just begun is given time to say what it started: killed first, it would leave that.
+        """
+        last = time.monotonic() + _DEATH
+        while time.monotonic() < last:
+            pid = read_pid(self._pid_file)
+            if pid and processes.parent(pid) == self._pid:
+                _kill_group(pid)
+                if self._wait(pidfd, time.monotonic() + _DEATH):
+                    return
+                break
+            if self._wait(pidfd, time.monotonic() + _GRANULARITY):
                 return
-        os.kill(self._pid, processes.SIGKILL)
+        os.killpg(self._pid, processes.SIGKILL)
 
 
 def _unseen() -> list[str]:
