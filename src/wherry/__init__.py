@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from wherry.engine.runtime import Runtime as Runtime
     from wherry.engine.volume import Volume as Volume
     from wherry.errors import WherryError as WherryError
+    from wherry.registry.progress_events import ProgressEvent as ProgressEvent
+    from wherry.registry.progress_events import ProgressEvents as ProgressEvents
 
 _PUBLIC = {
     "Runtime": "wherry.engine.runtime",
@@ -27,10 +29,14 @@ _PUBLIC = {
     "Image": "wherry.engine.image",
     "Pod": "wherry.engine.pod",
     "Volume": "wherry.engine.volume",
+    "ProgressEvent": "wherry.registry.progress_events",
+    "ProgressEvents": "wherry.registry.progress_events",
     "WherryError": "wherry.errors",
 }
 
-__all__ = ["Container", "Image", "Pod", "Runtime", "Volume", "WherryError", "__version__"]
+__all__ = [
+    "Container", "Image", "Pod", "ProgressEvent", "ProgressEvents", "Runtime", "Volume", "WherryError", "__version__",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -58,7 +58,8 @@ class ImageCollection:
         """Pull *name* (a reference, or ``transport:...`` of containers-transports(5)) and return the image.
 
         *policy* is always, missing, newer or never; *platform* ``os/arch[/variant]``; *progress* a
-        :class:`~wherry.registry.progress.Reporter` or a function called with lines of text; *options* are the fields of
+        function called with lines of text (``print``), :class:`wherry.ProgressEvents` around one that is called with
+        typed events, or another :class:`~wherry.registry.progress.Reporter`; *options* are the fields of
         :class:`~wherry.engine.image_pull.PullOptions`.  Raises ``RegistryError``, ``NoSuchImage``, ``NoSpace``...
         """
         from wherry.engine.image_pull import PullOptions, pull

@@ -266,3 +266,35 @@ def test_interrupting_a_pull_leaves_only_what_can_be_continued(
     proxy.delay = 0.0
     assert runtime.images.pull(f"{proxy.host}/team/app:1", **QUICK).id == large.id
     check_whole(tools, large)
+
+
+def test_bars_on_a_terminal_lines_elsewhere_nothing_when_quiet(proxy: FaultProxy, tools: Tools) -> None:
+    import pty
+
+    proxy.delay = 0.01
+    words = [
+        sys.executable, "-c", "from wherry.cli.main import console; console()", "--root", tools.graph_root,
+        "--runroot", tools.run_root, "--storage-driver", "overlay", "pull", "--tls-verify=false",
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[3] / "src"), "TERM": "xterm"}
+    master, slave = pty.openpty()
+    pull = subprocess.Popen([*words, f"{proxy.host}/team/app:1"], env=environment, stdout=subprocess.PIPE, stderr=slave)
+    os.close(slave)
+    drawn = b""
+    try:
+        while data := os.read(master, 1 << 16):
+            drawn += data
+    except OSError:
+        pass        # the other end is closed
+    os.close(master)
+    out, _ = pull.communicate()
+    assert pull.returncode == 0 and len(out.split()) == 1
+    assert b"\x1b[" in drawn and b"MiB / 2.0MiB" in drawn and b"/s" in drawn and b" done" in drawn
+    again = subprocess.run([*words, f"{proxy.host}/team/app:1"], env=environment, capture_output=True, text=True)
+    assert again.stdout == out.decode() and "\x1b" not in again.stderr
+    said = again.stderr.splitlines()
+    assert said[0] == f"Trying to pull {proxy.host}/team/app:1..."
+    assert said[-1] == "Writing manifest to image destination"
+    assert len([line for line in said if line.startswith("Copying blob sha256:")]) == 4
+    quiet = subprocess.run([*words, "-q", f"{proxy.host}/team/app:1"], env=environment, capture_output=True, text=True)
+    assert (quiet.stdout, quiet.stderr) == (out.decode(), "")
