@@ -14,7 +14,7 @@ from wherry.archive.tarstream import TarReader
 from wherry.archive.tree import Tree, named
 from wherry.archive.unpack import OVERLAY, PLAIN, REMOVE, ExtractOptions, Unpacker
 from wherry.archive.whiteout import PREFIX
-from wherry.errors import from_os_error
+from wherry.errors import Corrupt, from_os_error
 from wherry.model.record import Record
 
 TYPE_CHECKING = False
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from wherry.archive.tarentry import TarEntry
 
 __all__ = ["OVERLAY", "PLAIN", "REMOVE", "Applied", "ExtractOptions", "SizeLimitExceeded", "apply"]
+
+
+#: Members of one layer. Real ones have some hundred thousand at most; more is an attempt at filling memory and inodes.
+MAX_MEMBERS = 1 << 22
 
 
 class Applied(Record):
@@ -40,9 +44,9 @@ class Applied(Record):
 def apply(stream: Readable, root: str, options: ExtractOptions) -> Applied:
     """Apply the layer read from *stream* (to its end) to the existing directory *root*.
 
-    Raises :class:`Corrupt` for what is no tar archive, has two members of one name, or members that cannot be made;
-    :class:`SizeLimitExceeded` beyond ``options.max_size``; :class:`Unsupported` for sparse files and unknown types;
-    :class:`NoSpace`, :class:`PermissionRefused` and the like for what the file system refuses;
+    Raises :class:`Corrupt` for what is no tar archive, has two members of one name, too many, or some that cannot be
+    made; :class:`SizeLimitExceeded` beyond ``options.max_size``; :class:`Unsupported` for sparse files and unknown
+    types; :class:`NoSpace`, :class:`PermissionRefused` and the like for what the file system refuses;
     :class:`InvalidArgument` for an owner no id map covers; whatever *stream* raises.
     After an error *root* holds part of the layer, and there is no tar-split file.
     """
@@ -64,7 +68,9 @@ def _apply(source: ReadAhead, tree: Tree, options: ExtractOptions) -> tuple[set[
     gids: set[int] = set()
     try:
         reader = TarReader(source)
-        for entry in reader:
+        for number, entry in enumerate(reader):
+            if number >= MAX_MEMBERS:
+                raise Corrupt(f"layer has more than {MAX_MEMBERS} members")
             _apply_entry(entry, reader, unpacker, split)
             if not entry.name.rstrip(b"/").rpartition(b"/")[2].startswith(PREFIX):
                 uids.add(entry.uid)

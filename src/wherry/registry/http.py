@@ -163,6 +163,9 @@ class HTTPClient:
         scheme, host, port = _origin(url)
         if scheme not in _PORTS or not host:
             raise RegistryError(f"{doing}: unsupported protocol scheme \"{scheme}\"")
+        if not port:
+            given = parts.netloc.rpartition(":")[2]
+            raise ConnectionFailed(f"{doing}: dial tcp: address {given}: invalid port", transient=False)
         manager = self._manager(self._proxies.choose(scheme, host, port), scheme)
         try:
             raw = manager.urlopen(

@@ -12,7 +12,7 @@ from wherry.errors import Corrupt, Unsupported
 from wherry.model import jsontext
 from wherry.model.digest import is_digest
 from wherry.model.record import EMPTY, Record, field
-from wherry.registry import mediatypes
+from wherry.registry import image_config, mediatypes
 from wherry.registry.platform import Platform
 from wherry.registry.source import LayerBlob
 from wherry.spec.parse_values import quote
@@ -113,9 +113,12 @@ def check_config_type(manifest: ImageManifest) -> None:
 def diff_ids(config: bytes, layers: int) -> list[str]:
     """The digests of the *layers* uncompressed layers, base first, from an image config.
 
-    A config without ``rootfs`` says nothing about them: the list holds empty strings.  Raises :class:`Corrupt`.
+    A config without ``rootfs`` says nothing about them: the list holds empty strings.  Raises :class:`Corrupt`, also
+    for any other field of the config that has the wrong type.
     """
-    rootfs = _object(config, "image configuration").get("rootfs")
+    document = _object(config, "image configuration")
+    image_config.check(document)
+    rootfs = document.get("rootfs")
     if rootfs is None:
         return [""] * layers
     found = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None

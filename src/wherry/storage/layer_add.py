@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from wherry.model.mount import IDMap
     from wherry.storage.layers import Layers
 
+#: A blob may become so many times as large when it is decompressed (gzip cannot do more), or so many bytes.
+#: What goes beyond is a decompression bomb.
+LARGEST_RATIO = 1100
+LARGEST_ANYHOW = 16 << 30
 #: Bytes from which a compression format is recognised.
 _HEAD = 6
 
@@ -129,7 +133,11 @@ class Adder:
     ) -> LayerRecord:
         options = self._layers.driver.extract_options(layer)
         applied = extract.apply(
-            stream, self._layers.driver.upper(layer), options.replace(tar_split_path=self._home.tar_split(layer.id))
+            stream, self._layers.driver.upper(layer),
+            options.replace(
+                tar_split_path=self._home.tar_split(layer.id),
+                max_size=max(LARGEST_ANYHOW, compressed_size * LARGEST_RATIO) if compressed_size > 0 else 0,
+            ),
         )
         if diff_id and applied.diff_id != diff_id:
             raise Corrupt(f"layer content has digest {applied.diff_id}, expected {diff_id}")
