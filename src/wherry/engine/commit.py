@@ -9,6 +9,7 @@ from wherry.model import jsontext, status
 from wherry.model.event import Event
 from wherry.model.record import Record
 from wherry.model.timestamps import now, now_ns
+from wherry.sys import log
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -151,14 +152,27 @@ def _inner(runtime: Runtime, config: ContainerConfig, options: CommitOptions) ->
         inner["Labels"] = {**(inner.get("Labels") or {}), **config.labels}
     if config.user:
         inner["User"] = config.user
-    if options.include_volumes and config.user_volumes:
-        inner["Volumes"] = {**(inner.get("Volumes") or {}), **{path: {} for path in config.user_volumes}}
+    volumes = [
+        volume.destination for volume in config.named_volumes
+        if volume.is_anonymous and volume.destination in config.user_volumes
+    ] if not options.include_volumes else config.user_volumes
+    if volumes:
+        inner["Volumes"] = {**(inner.get("Volumes") or {}), **{path: {} for path in volumes}}
     inner["WorkingDir"] = process.get("cwd") or inner.get("WorkingDir") or ""
     inner["Cmd"] = list(config.command)
     inner["Entrypoint"] = list(config.entrypoint)
     if options.config:
         inner |= _given_config(options.config)
-    return apply_changes(inner, options.changes)
+    inner = apply_changes(inner, options.changes)
+    for key in ("ExposedPorts", "Volumes", "Labels"):       # Go writes maps sorted
+        if inner.get(key):
+            inner[key] = dict(sorted(inner[key].items()))
+    if options.format == "oci":
+        for text in inner.get("OnBuild") or ():
+            log.warning(
+                f"ONBUILD is not supported for OCI image format, {text} will be ignored. Must use `docker` format"
+            )
+    return inner
 
 
 def _given_config(data: bytes) -> dict[str, Any]:
@@ -177,9 +191,10 @@ def _config_document(
 ) -> bytes:
     base = runtime.store.image_config(config.rootfs_image_id)
     created = now()
-    document: dict[str, Any] = {"created": created}
-    author = options.author or base.get("author") or ""
     is_docker = options.format == "docker"
+    document: dict[str, Any] = {"comment": options.message} if is_docker and options.message else {}
+    document["created"] = created
+    author = options.author or base.get("author") or ""
     if is_docker:
         document["container"] = config.id
         document["container_config"] = _docker_inner(inner, config)
@@ -193,15 +208,15 @@ def _config_document(
     document["os"] = base.get("os") or ""
     if is_docker:
         document["parent"] = f"sha256:{config.rootfs_image_id}"
-        if options.message:
-            document["comment"] = options.message
     else:
         document["config"] = {key: inner[key] for key in _OCI_KEYS if inner.get(key)}
     document["rootfs"] = {"type": "layers", "diff_ids": [layer.diff_digest for layer in chain]}
-    entry = {"created": created, "created_by": "/bin/sh"}
-    if author:
-        entry["author"] = author
-    entry["comment"] = options.message or f"FROM {config.rootfs_image_name or config.rootfs_image_id}"
+    entry = {"created": created, "author": author, "created_by": "/bin/sh"}
+    if not is_docker:       # the order of the two formats' fields differs
+        entry = {"created": created, "created_by": "/bin/sh", "author": author}
+    if not author:
+        del entry["author"]
+    entry["comment"] = f"FROM {config.rootfs_image_name or config.rootfs_image_id}"
     document["history"] = [*(() if options.squash else base.get("history") or ()), entry]
     from wherry.registry.conversion import go_json
 
