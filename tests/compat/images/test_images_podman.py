@@ -151,11 +151,10 @@ def test_prune_spares_what_containers_of_other_engines_use(runtime: Runtime, too
      "STOPSIGNAL=9", "-a", "me"],
 ])
 def test_the_configuration_is_the_one_podman_commits(runtime: Runtime, tools: Tools, flags: list[str]) -> None:
-    options = dict(
-        command=["sleep", "5"], name="ours", network="none", volumes=["/vol"], environment={"A": "1"},
+    runtime.containers.create(
+        NAME, ["sleep", "5"], name="ours", network="none", volumes=["/vol"], environment={"A": "1"},
         labels={"lab": "el"}, user="1000", workdir="/tmp",
     )
-    runtime.containers.create(NAME, **options)  # type: ignore[arg-type]
     tools.podman("create", "--name", "theirs", "--network", "none", "-v", "/vol", "-e", "A=1", "-l", "lab=el", "--user",
                  "1000", "-w", "/tmp", NAME, "sleep", "5")
     tools.podman("commit", "-q", *flags, "theirs", "localhost/theirs:1")
