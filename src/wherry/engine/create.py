@@ -165,10 +165,10 @@ def _replace(runtime: Runtime, spec: ContainerSpec) -> None:
         raise InvalidArgument("cannot replace container without --name being set")
     try:
         identity = runtime.state.container_id(spec.name)
+        if runtime.state.container_config(identity).name == spec.name:
+            remove(runtime, identity, force=True)
     except NoSuchContainer:
-        return
-    if runtime.state.container_config(identity).name == spec.name:
-        remove(runtime, identity, force=True)
+        return      # also when it ended meanwhile and --rm removed it
 
 
 def _free_name(runtime: Runtime) -> str:

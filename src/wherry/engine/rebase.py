@@ -48,18 +48,19 @@ def rebase(config: ContainerConfig, old: ImageFacts, new: ImageFacts) -> Contain
         spec["mounts"] = [*(spec.get("mounts") or ()), *(_tmpfs(place) for place in added)]
     elif config.image_volume_mode != "ignore":
         named += [NamedVolume(destination=place, options=_options(tmpfs=False)) for place in added]
-    return config.replace(
-        spec=spec,
-        user=user,
-        named_volumes=named,
-        labels=_mapping(config.labels, before.get("Labels") or {}, after.get("Labels") or {}),
-        exposed_ports=_exposed(config.exposed_ports, before, after),
-        stop_signal=_followed(config.stop_signal, _signal(before, config), _signal(after, config)),
-        health_check=_health(config.health_check, before, after),
-        rootfs_image_id=new.id,
-        rootfs_image_name=new.name,
-        raw_image_name=config.raw_image_name or new.raw_name,
-    )
+    changes = {
+        "spec": spec,
+        "user": user,
+        "named_volumes": named if len(named) != len(config.named_volumes) else config.named_volumes,
+        "labels": _mapping(config.labels, before.get("Labels") or {}, after.get("Labels") or {}),
+        "exposed_ports": _exposed(config.exposed_ports, before, after),
+        "stop_signal": _followed(config.stop_signal, _signal(before, config), _signal(after, config)),
+        "health_check": _health(config.health_check, before, after),
+        "rootfs_image_id": new.id,
+        "rootfs_image_name": new.name,
+        "raw_image_name": config.raw_image_name or new.raw_name,
+    }
+    return config.replace(**{name: value for name, value in changes.items() if value != getattr(config, name)})
 
 
 def _followed(value: Any, before: Any, after: Any) -> Any:

@@ -9,6 +9,7 @@ that looks reverts a replacement that had not switched and judges one that had.
 from __future__ import annotations
 
 import os
+import time
 
 from wherry.engine.intents import REPLACE, undo_creation_of
 from wherry.engine.locked import container_event
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from wherry.spec.host import ImageFacts
     from wherry.state.outbox import Intent
 
+#: Seconds between two looks at a container that is not yet proven.
+_INTERVAL = 0.2
 PREPARED = "prepared"       # the old one has the name
 SWITCHED = "switched"       # the new one has it
 PROVEN = "proven"           # and keeps it
@@ -56,6 +59,9 @@ class Swap(Record):
     auto_remove: bool = False
     networks: Mapping[str, NetworkOptions] = field(default=EMPTY, table=NetworkOptions)     # as configured, without
     ports: Sequence[PortMapping] = field(default=(), records=PortMapping)                   # what was only kept
+    window: int = 0                     # ns the new one is watched before it counts as good
+    health_time: int = 0                # ns its health check may take to make up its mind; 0: it has none
+    allowed_restarts: int = 0
     sharers: Sequence[str] = ()         # ids of running containers in namespaces of it, in the order of starting
     update: Update = field(default=Update(), record=Update)
 
@@ -254,10 +260,14 @@ def run_again(runtime: Runtime, identity: str) -> None:
     start(runtime, identity)
 
 
-def prepare(runtime: Runtime, identity: str, image: ImageFacts, update: Update | None = None) -> Replacement:
+def prepare(
+    runtime: Runtime, identity: str, image: ImageFacts, update: Update | None = None, *,
+    window: int = 0, health_time: int = 0, allowed_restarts: int = 0,
+) -> Replacement:
     """Make the container that shall replace *identity*, which runs: like it in everything, but of *image*.
 
-    *update* is what the history shall say.  Nothing is left when it fails.
+    *update* is what the history shall say if another process has to conclude; *window* and the rest are what it then
+    judges by.  Nothing is left when it fails.
     """
     from wherry.engine.create import add
     from wherry.engine.rebase import rebase
@@ -273,6 +283,7 @@ def prepare(runtime: Runtime, identity: str, image: ImageFacts, update: Update |
         pid=os.getpid(), start=start_time(os.getpid()), boot=boot_id(),
         restart_policy=old.restart_policy, restart_retries=old.restart_retries, auto_remove=old.auto_remove,
         networks=new.networks, ports=new.port_mappings, sharers=_sharers(runtime, old.id),
+        window=window, health_time=health_time, allowed_restarts=allowed_restarts,
         update=(update or Update()).replace(new_container_id=new.id),
     )
     new = new.replace(
@@ -371,16 +382,28 @@ def is_abandoned(intent: Intent) -> bool:
     return not is_alive(int(intent.data.get("pid", 0)), int(intent.data.get("start", 0)))
 
 
-def settle(runtime: Runtime, intent: Intent) -> None:
-    """Finish or revert a replacement whose process is dead. Raises ``WherryError``; the intent stays then."""
+def settle(runtime: Runtime, intent: Intent, *, wait: bool = True) -> bool:
+    """Finish or revert a replacement whose process is dead. Raises ``WherryError``; the intent stays then.
+
+    A new container that runs but has not done so for its window is waited for, or without *wait* left for another
+    time; returns whether it was settled.
+    """
+    while True:
+        swap = Swap.from_json(intent.data)
+        good = {PREPARED: False, SWITCHED: verdict(runtime, swap), PROVEN: True}[swap.step]
+        if good is not None:
+            break
+        if not wait:
+            return False
+        time.sleep(_INTERVAL)
     made = claim(runtime, intent)
     if made is None:
-        return
-    swap = made.swap
-    if swap.step == PROVEN or (swap.step == SWITCHED and is_good(runtime, swap.new)):
+        return True
+    if good:
         made.finish()
     else:
         made.revert()
+    return True
 
 
 def claim(runtime: Runtime, intent: Intent) -> Replacement | None:
@@ -400,15 +423,23 @@ def claim(runtime: Runtime, intent: Intent) -> Replacement | None:
     return made
 
 
-def is_good(runtime: Runtime, identity: str) -> bool:
-    """Does the container run, without having been restarted, and not unhealthily?"""
+def verdict(runtime: Runtime, swap: Swap) -> bool | None:
+    """Has the new container proven itself? None: it runs, but not yet for long enough."""
     try:
-        with runtime.lock(identity) as held:
+        with runtime.lock(swap.new) as held:
             state = held.state
-            running = state.status in (status.RUNNING, status.PAUSED)
-            return running and not state.restart_count and state.health_status != "unhealthy"
     except NoSuchContainer:
         return False
+    if state.status not in (status.RUNNING, status.PAUSED) or state.restart_count > swap.allowed_restarts:
+        return False
+    if state.health_status == "unhealthy":
+        return False
+    age = now_ns() - parse_ns(state.started_time)
+    if age < swap.window:
+        return None
+    if state.health_status == "starting" and swap.health_time:
+        return None if age < swap.health_time else False
+    return True
 
 
 def settle_all(runtime: Runtime) -> bool:
@@ -416,7 +447,7 @@ def settle_all(runtime: Runtime) -> bool:
     abandoned = [intent for intent in runtime.state.intents() if intent.kind == REPLACE and is_abandoned(intent)]
     for intent in abandoned:
         try:
-            settle(runtime, intent)
+            settle(runtime, intent, wait=False)
         except (WherryError, OSError) as error:
             log.warning(f"the interrupted update of container {intent.data.get('name')}: {error}")
     return bool(abandoned)

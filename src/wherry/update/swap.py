@@ -38,7 +38,10 @@ class SwapAttempt(Attempt):
             )
             # What the history says if this process is killed and another one has to take it back.
             update = self.update_of(item.task, item.image.id, ROLLED_BACK, "the update was interrupted")
-            made = replace.prepare(runtime, item.task.id, facts, update)
+            made = replace.prepare(
+                runtime, item.task.id, facts, update, window=item.task.window, health_time=item.task.health_time,
+                allowed_restarts=item.task.allowed_restarts,
+            )
             self._made[item.task.name] = made
             self.new_ids[item.task.name] = made.new
 

@@ -39,8 +39,8 @@ def judge_state(task: Task, state: ContainerState | None) -> str | None:
     if state.restart_count > task.allowed_restarts:
         return f"it was restarted {state.restart_count} times ({task.allowed_restarts} allowed)"
     if state.status not in (status.RUNNING, status.PAUSED):
-        coming = state.restart_policy_match and state.restart_count <= task.allowed_restarts
-        if coming or state.status in (status.CREATED, status.CONFIGURED):
+        # Stopped: its exit command has not decided on a restart yet.
+        if state.restart_policy_match or state.status in (status.CREATED, status.CONFIGURED, status.STOPPED):
             return None
         return f"it is not running (exit code {state.exit_code})" + (f": {state.error}" if state.error else "")
     if state.health_status == "unhealthy":
@@ -54,8 +54,14 @@ def container_judge(runtime: Runtime, find: Callable[[Task], str]) -> Judge:
     """Judges by the state of the container *find* gives for a task (its id, empty if it is gone)."""
     def judge(task: Task) -> str | None:
         identity = find(task)
+        if not identity:
+            return judge_state(task, None)
+        seen = judge_state(task, read_state(runtime, identity))
+        if not seen:
+            return seen
         try:
-            return judge_state(task, read_state(runtime, identity) if identity else None)
+            with runtime.lock(identity) as held:        # its exit command may have been about to say that it restarts
+                return judge_state(task, held.state)
         except NoSuchContainer:
             return judge_state(task, None)
 

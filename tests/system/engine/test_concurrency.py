@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -171,3 +172,13 @@ def test_a_crowd(rt: Runtime, base: Path) -> None:
     for summary in rt.containers.list(all=True):
         rt.containers.get(summary.id).remove(force=True, volumes=True, timeout=0)
     assert rt.check(quick=True) == []
+
+
+def test_replacing_one_that_is_just_removing_itself(rt: Runtime) -> None:
+    """``run --rm --replace`` again and again, as a unit does whose container ends at once."""
+    for round in range(15):
+        made = rt.containers.start_detached(
+            IMAGE, ["sh", "-c", "exit 3"], name="brief", network="none", remove=True, replace=True
+        )
+        time.sleep(0.03 * (round % 5))
+    until(lambda: not rt.containers.exists(made.id))
