@@ -45,6 +45,7 @@ class UnitAttempt(Attempt):
         self._restarts = 0
 
     def prepare(self) -> None:
+        units.check_loaded(self.manager, self.group.name)
         for item in self.items:
             hooks.before(self.context.runtime, item.task, item.task.id)
         self._intent = self.context.runtime.state.add_intent(intents.WATCH, self.group.name, self._note())

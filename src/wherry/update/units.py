@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from wherry.errors import WherryError
+from wherry.errors import RuntimeFailed, WherryError
+from wherry.spec.parse_values import quote
 from wherry.sys import systemd_bus
 from wherry.update.facts import UnitFacts
 
@@ -26,16 +27,45 @@ class UnitManager(Protocol):
     def close(self) -> None: ...
 
 
+class Unreachable:
+    """A manager that cannot be asked: every question raises why. Containers of units fail then, the others go on."""
+
+    def __init__(self, reason: WherryError) -> None:
+        self._reason = reason
+
+    def restart_unit(self, name: str, mode: str = "replace", *, timeout: float | None = None) -> str:
+        raise self._reason
+
+    def reset_failed(self, name: str) -> None:
+        raise self._reason
+
+    def unit_property(self, name: str, interface: str, prop: str) -> object:
+        raise self._reason
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 def connect(runtime: Runtime) -> UnitManager | None:
-    """The manager of this user's units; None where systemd is not the init system. Raises ``BusUnavailable``."""
+    """The manager of this user's units; None where systemd is not the init system."""
     if not systemd_bus.is_booted():
         return None
     settings = runtime.settings
-    if settings.uid == 0:
-        return systemd_bus.Bus.connect(user=False)
-    facts = settings.environment
-    address = systemd_bus.user_bus_address(facts.dbus_session_bus_address, facts.xdg_runtime_dir, settings.uid)
-    return systemd_bus.Bus.connect(user=True, address=address)
+    try:
+        if settings.uid == 0:
+            return systemd_bus.Bus.connect(user=False)
+        facts = settings.environment
+        address = systemd_bus.user_bus_address(facts.dbus_session_bus_address, facts.xdg_runtime_dir, settings.uid)
+        return systemd_bus.Bus.connect(user=True, address=address)
+    except systemd_bus.BusUnavailable as error:
+        return Unreachable(error)
+
+
+def check_loaded(manager: UnitManager, name: str) -> None:
+    """Raises ``WherryError`` when there is no such unit, or systemd cannot be asked."""
+    state = manager.unit_property(name, systemd_bus.UNIT, "LoadState")
+    if state != "loaded":
+        raise RuntimeFailed(f"restarting systemd unit {quote(name)} failed: it is {state}")
 
 
 def facts_of(manager: UnitManager, names: Iterable[str]) -> dict[str, UnitFacts]:

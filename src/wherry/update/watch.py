@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two looks.
 INTERVAL = 0.2
+#: Seconds after its window within which a container that is on its way (just ended, say) has to get somewhere.
+GRACE = 5.0
 _SECOND = 10**9
 
 
@@ -74,7 +76,8 @@ def watch(
 ) -> Verdict:
     """Look at every container until its window has passed; ends at the first problem.
 
-    A container that is on its way at the end of its window is waited for as long as its health check may take.
+    A container that is on its way at the end of its window is waited for as long as its health check may take, and
+    a little longer.
     """
     begin = clock()
     open_tasks = list(tasks)
@@ -86,7 +89,7 @@ def watch(
             if seen:
                 return Verdict(name=task.name, problem=seen)
             over = now >= task.window / _SECOND
-            if seen is None and now >= max(task.window, task.health_time) / _SECOND:
+            if seen is None and now >= max(task.window, task.health_time) / _SECOND + GRACE:
                 return Verdict(name=task.name, problem=f"it did not get ready within {now:.0f} seconds")
             if not over or seen is None:
                 left.append(task)

@@ -36,8 +36,8 @@ containers = st.lists(
 missing = st.just(ImageFacts(problem="no"))
 remote = missing | st.builds(
     ImageFacts, digest=digests, platform_digest=st.sampled_from(["", *DIGESTS]),
-    verdict=st.sampled_from(["", "accepted", "rejected"]),
-)
+    verdict=st.sampled_from(["", "accepted"]),
+) | st.builds(ImageFacts, digest=digests, verdict=st.just("rejected"), problem=st.just("no"))
 local = missing | st.builds(ImageFacts, digest=digests, id=st.sampled_from(["1", "2", "4"]))
 bad = st.lists(st.builds(BadDigest, image=st.sampled_from(NAMES), digest=digests, reason=st.just("why")), max_size=3)
 

@@ -284,3 +284,46 @@ def test_only_so_many_are_kept(world: World) -> None:
         assert results(world.update()) == {"web": "true"}
     world.rt.images.prune(all=True)
     assert sorted(image.digest for image in world.rt.images.list(all=True)) == sorted(digests)
+
+
+SECOND = 10**9
+CHECK = {"Test": ["CMD", "stat", "/ok"], "Interval": SECOND, "Timeout": 5 * SECOND, "Retries": 1}
+
+
+def test_one_that_starts_well_and_turns_unhealthy_is_rolled_back(world: World) -> None:
+    world.publish("1", Healthcheck=CHECK, Cmd=["sh", "-c", "touch /ok; exec sleep 1000"])
+    old = world.run("web")
+    old.wait("healthy", timeout=60)
+    world.publish("2", Healthcheck=CHECK, Cmd=["sh", "-c", "touch /ok; sleep 3; busybox rm /ok; exec sleep 1000"])
+    result = world.update(window=20)
+    assert results(result) == {"web": "rolled back"}
+    assert row(result, "web").reason == "container web: it is unhealthy"
+    container = world.rt.containers.get("web")
+    assert container.id == old.id
+    container.wait("healthy", timeout=60)
+    [bad] = world.rt.auto_update.bad_digests()
+    assert bad.reason == "container web: it is unhealthy"
+
+
+def test_one_that_never_gets_healthy_is_rolled_back(world: World) -> None:
+    world.publish("1", Healthcheck=CHECK, Cmd=["sh", "-c", "touch /ok; exec sleep 1000"])
+    old = world.run("web", health_interval="1s", health_start_period="600s", health_retries=1)
+    world.publish("2", Healthcheck=CHECK)
+    plan = world.rt.auto_update.plan(tls_verify=False)
+    [task] = plan.groups[0].tasks
+    assert task.window == task.health_time == 600 * SECOND      # capped; nobody waits for that here
+    short = task.replace(window=SECOND, health_time=4 * SECOND)
+    result = world.rt.auto_update.apply(
+        plan.replace(groups=[plan.groups[0].replace(tasks=[short])]), tls_verify=False
+    )
+    assert results(result) == {"web": "rolled back"}
+    assert "it did not get ready within" in row(result, "web").reason
+    assert world.rt.containers.get("web").id == old.id
+
+
+def test_a_healthy_one_stays(world: World) -> None:
+    world.publish("1", Healthcheck=CHECK, Cmd=["sh", "-c", "touch /ok; exec sleep 1000"])
+    world.run("web")
+    world.publish("2", Healthcheck=CHECK, Cmd=["sh", "-c", "touch /ok; exec sleep 1000"])
+    assert results(world.update(window=3)) == {"web": "true"}
+    assert world.rt.containers.get("web").state().health_status == "healthy"

@@ -17,6 +17,7 @@ from wherry.errors import WherryError
 from wherry.sys import systemd_bus
 from wherry.update.auto_update import AutoUpdate
 from wherry.update.report import Result
+from wherry.update.units import Unreachable
 
 pytestmark = pytest.mark.system
 
@@ -55,7 +56,8 @@ class Manager:
         return
 
     def unit_property(self, name: str, interface: str, prop: str) -> object:
-        found: dict[str, object] = {"After": self.after.get(name, []), "LoadState": "loaded", "NRestarts": 0,
+        found: dict[str, object] = {"After": self.after.get(name, []),
+                                    "LoadState": "loaded" if name in self.units else "not-found", "NRestarts": 0,
                                     "ActiveState": "active"}
         return found[prop]
 
@@ -171,6 +173,28 @@ def test_a_unit_that_does_not_create_its_container_anew_is_told_so(world: World,
     assert world.rt.auto_update.bad_digests() == []
 
 
+def test_a_unit_that_is_gone_or_cannot_be_asked_is_not_the_images_fault(world: World, manager: Manager) -> None:
+    first = world.publish("1")
+    manager.define("web.service", "web")
+    manager.start("web.service")
+    world.publish("1", "alone:1")
+    world.run("alone", "alone:1")
+    world.publish("2")
+    world.publish("2", "alone:1")
+    del manager.units["web.service"]
+    result = update(world, manager)
+    assert results(result) == {"alone": "true", "web": "failed"}
+    assert result.errors == [
+        'auto-updating unit web.service: restarting systemd unit "web.service" failed: it is not-found'
+    ]
+    world.publish("3", "alone:1")
+    result = update(world, Unreachable(systemd_bus.BusUnavailable("no bus")))       # type: ignore[arg-type]
+    assert results(result) == {"alone": "true", "web": "failed"}
+    assert "auto-updating unit web.service: no bus" in result.errors
+    assert world.rt.images.get(world.image()).digest == first
+    assert world.rt.auto_update.bad_digests() == []
+
+
 def test_going_back_restarts_the_unit(world: World, manager: Manager) -> None:
     world.publish("1")
     manager.define("web.service", "web")
@@ -192,7 +216,7 @@ rt = Runtime(root=f"{base}/root", runroot=f"{base}/run", network_config_dir=f"{b
              storage_driver="overlay")
 class Dead:
     def restart_unit(self, *_arguments, **_options): os.kill(os.getpid(), 9)
-    def unit_property(self, name, interface, prop): return []
+    def unit_property(self, name, interface, prop): return "loaded" if prop == "LoadState" else []
     def close(self): pass
 noun = AutoUpdate(rt, manager=Dead())
 noun.apply(noun.plan(tls_verify=False, window=0.2), tls_verify=False)
