@@ -24,5 +24,5 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     built = guest.guest()
     disk = payload.make(built, directory)
     with Machine(built, disk, directory) as started:
-        started.run("wherry load -q -i /opt/wherry/busybox")
+        started.run(payload.load("wherry"))
         yield started

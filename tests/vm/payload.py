@@ -14,7 +14,7 @@ from tests.vm import recipe
 from tests.vm.guest import Guest, cache, locked, run, say
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-#: The image's reference once loaded in the guest with ``wherry load -i /opt/wherry/busybox``.
+#: The image's reference once loaded in the guest with :func:`load`.
 IMAGE = "localhost/test/busybox:latest"
 #: The guest's Python installs wherry as scripts/setup.sh does, on the host's processor.
 INSTALL = f"""\
@@ -74,3 +74,8 @@ def dependencies(guest: Guest) -> Path:
             )
             work.rename(place)
     return place
+
+
+def load(wherry: str) -> str:
+    """The shell words that load the image with the command *wherry*: from an archive, which names it."""
+    return f"tar -C /opt/wherry/busybox -cf /var/tmp/busybox.tar . && {wherry} load -q -i /var/tmp/busybox.tar"

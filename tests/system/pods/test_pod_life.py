@@ -234,3 +234,36 @@ def test_eight_processes_start_stop_kill_and_remove_pods(rt: Runtime, base: Path
         pod.remove(force=True, timeout=0)
     assert rt.containers.list(all=True) == []
     assert cgroups.processes(f"/wherry/pod-{pod.id}") == []
+
+
+KILLED = """
+import sys
+from tests.system.fixtures.engine import open_runtime
+base, pod = sys.argv[1:]
+with open_runtime(base) as rt:
+    handle = rt.pods.get(pod)
+    print("begin", flush=True)
+    handle.remove(force=True, timeout=0)
+"""
+
+
+@pytest.mark.parametrize("delay", [0.0, 0.02, 0.05, 0.1])
+def test_a_killed_removal_is_finished_by_the_next(rt: Runtime, base: Path, delay: float) -> None:
+    pod = rt.pods.create("doomed", network="none")
+    for _member in range(2):
+        pod.create(IMAGE, ["sleep", "100"], volumes=["/data"])
+    pod.start()
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(base), pod.id], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    process.stdout.readline()
+    time.sleep(delay)
+    process.kill()
+    process.communicate()
+    if rt.pods.exists(pod.id):
+        pod.remove(force=True, timeout=0)
+    deadline = time.monotonic() + 10
+    while rt.check(quick=True, repair=True) and time.monotonic() < deadline:
+        time.sleep(0.1)     # monitors of the killed containers are ending
+    assert rt.check(quick=True) == []
+    assert rt.volumes.list() == []
+    assert cgroups.processes(f"/wherry/pod-{pod.id}") == []
