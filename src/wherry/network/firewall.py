@@ -50,7 +50,7 @@ add chain inet wherry forward { type filter hook forward priority filter; policy
 #: Chain -> rules.  Ports published on localhost need route_localnet on the bridge, and that needs the guard: without it
 #: a container could send packets to the host's loopback addresses.
 _RULES: dict[str, tuple[str, ...]] = {
-    "guard": ("iifname @bridges ip daddr 127.0.0.0/8 drop",),
+    "guard": ("ip daddr 127.0.0.0/8 iifname @bridges drop",),
     "prerouting": ("fib daddr type local jump published",),
     # What is sent from ::1 elsewhere never comes back; without this rule it would be lost instead of refused.
     "output": ("ip6 daddr ::1 return", "fib daddr type local jump published"),
@@ -72,6 +72,7 @@ _RULES: dict[str, tuple[str, ...]] = {
         "ip6 saddr @subnets6 masquerade",
     ),
     "forward": (
+        "ct state established,related accept",      # its first packet passed what follows
         "iifname . oifname @same accept",
         "iifname @internal drop",
         "oifname @internal drop",
