@@ -94,12 +94,13 @@ def connect(call: Call) -> int:
 
     flags = call.flags
     network, container = call.args
+    mac = hardware_address(flags.text("mac-address"))
     identity = call.runtime.containers.get(container).id        # Podman looks for the container first
     call.runtime.networks.get(network).connect(
         identity,
         aliases=flags.many("alias"),
         ips=[flags.text(name) for name in ("ip", "ip6") if flags.given(name)],
-        mac=hardware_address(flags.text("mac-address")),
+        mac=mac,
     )
     return 0
 

@@ -42,8 +42,6 @@ def ls(call: Call) -> int:
     from wherry.cli.tables import table
 
     flags = call.flags
-    if flags.on("quiet") and flags.given("format"):
-        raise UsageError("quiet and format flags cannot be used together", see=False)
     found = call.runtime.networks.list(filters=_filters(call))
     text = flags.text("format")
     if flags.on("quiet"):
