@@ -21,7 +21,8 @@ def counting(machine: Machine) -> Iterator[Machine]:
         f"mount -o loop,prjquota {PLACE}.disk {PLACE} && {load(WHERRY)}"
     )
     yield machine
-    machine.run(f"{WHERRY} system reset -f; umount -l {PLACE}; rm -rf {PLACE} {PLACE}.disk /var/tmp/q")
+    machine.run(f"{WHERRY} system reset -f; umount -l {PLACE} /var/tmp/q/root/overlay")
+    machine.run(f"rm -rf {PLACE} {PLACE}.disk /var/tmp/q")
 
 
 def inside(machine: Machine, script: str) -> str:

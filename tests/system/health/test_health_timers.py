@@ -267,7 +267,9 @@ def test_the_check_of_an_image(rt: Runtime, tmp_path: Path, form: str) -> None:
     if form == "docker":
         rt.images.load(write_docker_archive(str(tmp_path / "image.tar"), [(image, [name])]))
     else:
-        rt.images.load(write_oci_layout(str(tmp_path / "image"), [(image, name)]))
+        (loaded,) = rt.images.load(write_oci_layout(str(tmp_path / "image"), [(image, name)]))     # named by its path
+        rt.images.get(loaded).tag(name)
+        rt.images.remove(loaded)
     try:
         with rt.containers.create(name, ["sleep", "1000"], network="none", health_retries=7) as container:
             shown = container.inspect()["Config"]["Healthcheck"]
