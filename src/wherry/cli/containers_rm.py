@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from wherry.cli.call import Call
     from wherry.engine.container import Container
+    from wherry.engine.runtime import Runtime
 
 RM = (
     ALL,
@@ -26,8 +27,6 @@ RM = (
     Flag("time", "t", "int", "Seconds to wait before a running container is killed", default="10", metavar="seconds"),
     Flag("volumes", "v", "bool", "Remove the container's anonymous volumes as well"),
 )
-#: Accepted, but an error when used.
-REFUSED = {"storage": "containers of other engines are removed by them"}
 
 
 def rm(call: Call) -> int:
@@ -40,14 +39,16 @@ def rm(call: Call) -> int:
     if flags.on("depend"):
         return _with_dependents(call, targets.select(call, ignore_missing_file=ignore), ignore)
 
-    def work(container: Container) -> None:
-        container.remove(force=force, volumes=volumes, timeout=timeout)
+    def work(runtime: Runtime, text: str) -> None:
+        runtime.containers.remove(text, force=force, volumes=volumes, timeout=timeout)
 
     chosen = targets.select(call, ignore_missing_file=ignore)
+    if flags.on("storage"):
+        return _rm_storage(call, chosen, force, ignore)
     if ignore:
         chosen = existing(call, chosen)
     ordered = _dependents_first(call, chosen) if flags.on("all") and len(chosen) > 1 else None
-    return targets.each(call, ordered or chosen, work, parallel=force and not ordered, code=exit_code)
+    return targets.each_named(call, ordered or chosen, work, parallel=force and not ordered, code=exit_code)
 
 
 def _dependents_first(call: Call, chosen: Sequence[targets.Target]) -> list[targets.Target] | None:
@@ -64,6 +65,19 @@ def _dependents_first(call: Call, chosen: Sequence[targets.Target]) -> list[targ
     if not any(needs.values()):
         return None
     return [by_id[key] for group in reversed(levels(needs)) for key in group]
+
+
+def _rm_storage(call: Call, chosen: Sequence[targets.Target], force: bool, ignore: bool) -> int:
+    """Containers of the shared store that are in no engine's records, or another engine's."""
+
+    def work(runtime: Runtime, text: str) -> None:
+        try:
+            runtime.containers.remove_from_storage(text, force=force)
+        except NoSuchContainer:
+            if not ignore:
+                raise
+
+    return targets.each_named(call, chosen, work, code=exit_code)
 
 
 def exit_code(errors: Sequence[WherryError]) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wherry.cli import targets
 from wherry.cli.flags import Flag
-from wherry.errors import NoSuchContainer, StateError
+from wherry.errors import StateError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -65,11 +65,8 @@ def existing(call: Call, chosen: list[targets.Target]) -> list[targets.Target]:
     """The targets that are there."""
     found = []
     for target in chosen:
-        try:
-            call.runtime.containers.get(target.text)
-        except NoSuchContainer:
-            continue
-        found.append(target)
+        if call.runtime.containers.exists(target.text):
+            found.append(target)
     return found
 
 

@@ -139,10 +139,24 @@ def each(
     parallel: bool = False,
     code: Callable[[Sequence[WherryError]], int] | None = None,
 ) -> int:
-    """Do *work* to every target, printing what was done; returns 0 or raises the last error.
+    """Do *work* to every target, printing what was done; returns 0 or raises the last error. See :func:`each_named`."""
+    return each_named(
+        call, targets, lambda runtime, text: work(runtime.containers.get(text)), parallel=parallel, code=code
+    )
+
+
+def each_named(
+    call: Call,
+    targets: Sequence[Target],
+    work: Callable[[Runtime, str], None],
+    *,
+    parallel: bool = False,
+    code: Callable[[Sequence[WherryError]], int] | None = None,
+) -> int:
+    """Do *work*, which looks the container up itself, to every target, printing what was done.
 
     ``parallel`` does several at a time, for work that waits (stopping, killing); ``code`` chooses the exit code when
-    there were errors.
+    there were errors.  Returns 0 or raises the last error.
     """
     outcome = _in_threads(call, targets, work) if parallel and len(targets) > 1 else {}
     errors: list[WherryError] = []
@@ -153,7 +167,7 @@ def each(
                 if failure is not None:
                     raise failure
             else:
-                work(call.runtime.containers.get(target.text))
+                work(call.runtime, target.text)
         except WherryError as error:
             errors.append(error)
         else:
@@ -162,7 +176,7 @@ def each(
 
 
 def _in_threads(
-    call: Call, targets: Sequence[Target], work: Callable[[Container], None]
+    call: Call, targets: Sequence[Target], work: Callable[[Runtime, str], None]
 ) -> dict[int, WherryError | None]:
     """Outcome by target number. Every thread has an engine of its own: database connections are not shared."""
     import threading
@@ -181,7 +195,7 @@ def _in_threads(
                 except IndexError:
                     return
                 try:
-                    work(runtime.containers.get(targets[index].text))
+                    work(runtime, targets[index].text)
                     outcome[index] = None
                 except WherryError as error:
                     outcome[index] = error

@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from wherry.archive.diff import Change
+    from wherry.archive.diff import Change, PackOptions
     from wherry.engine.runtime import Runtime
+    from wherry.storage.records import ContainerRecord
 
 #: What the engine puts into every container's root is no change of the container's (libpod).
 _ENGINES_OWN = frozenset((
@@ -93,14 +94,21 @@ class _Empty:
         self._directory.cleanup()
 
 
+def _numbers(record: ContainerRecord) -> PackOptions:
+    """Owners in the tar are those the container sees, whatever the ids on the host are."""
+    from wherry.archive.diff import PackOptions
+
+    return PackOptions(uid_map=record.uid_map, gid_map=record.gid_map)
+
+
 def container_tar(runtime: Runtime, identity: str) -> Iterator[bytes]:
     """The tar of what the container *identity* changed: the layer a commit adds."""
-    from wherry.archive.diff import PackOptions, layer_tar, tree_tar
+    from wherry.archive.diff import layer_tar, tree_tar
 
     store = runtime.store
     record = store.container(identity)
     layer = store.layer(record.layer)
-    options = PackOptions(uid_map=layer.uid_map, gid_map=layer.gid_map)
+    options = _numbers(record)
     directories = store.layer_dirs(record.layer)
     if store.driver == "overlay":
         return layer_tar(directories[0], directories[1:], options)
@@ -109,14 +117,13 @@ def container_tar(runtime: Runtime, identity: str) -> Iterator[bytes]:
 
 def whole_tar(runtime: Runtime, identity: str) -> Iterator[bytes]:
     """The tar of the container's whole root file system; mounted while it is read."""
-    from wherry.archive.diff import PackOptions, tree_tar
+    from wherry.archive.diff import tree_tar
 
     store = runtime.store
     record = store.container(identity)
-    layer = store.layer(record.layer)
     path = store.mount_container(record.id)
     try:
-        yield from tree_tar(path, "", PackOptions(uid_map=layer.uid_map, gid_map=layer.gid_map))
+        yield from tree_tar(path, "", _numbers(record))
     finally:
         store.unmount_container(record.id)
 

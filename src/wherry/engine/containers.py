@@ -78,6 +78,34 @@ class ContainerCollection:
         identity = state.container_id(text, self._runtime.settings.options.namespace)
         return Container(self._runtime, state.container_config(identity))
 
+    def remove(
+        self, text: str, *, force: bool = False, volumes: bool = False, timeout: int | None = None
+    ) -> str:
+        """Remove the container *text* names; returns its id.
+
+        With *force* also one that runs, and one whose record or layer is damaged, which is evicted.  Raises
+        ``NoSuchContainer``, ``StateError``, ``AlreadyExists``.
+        """
+        identity = self._runtime.state.container_id(text, self._runtime.settings.options.namespace)
+        if force:
+            from wherry.engine.evict import force_remove
+
+            force_remove(self._runtime, identity, volumes=volumes, timeout=timeout)
+        else:
+            from wherry.engine.remove import remove
+
+            remove(self._runtime, identity, volumes=volumes, timeout=timeout)
+        return identity
+
+    def remove_from_storage(self, text: str, *, force: bool = False) -> str:
+        """Delete a container of the shared store that is none of this engine's; returns its id.
+
+        Raises ``NoSuchContainer``, ``ContainerExists`` for one of ours, ``StateError`` if it is mounted.
+        """
+        from wherry.engine.evict import remove_from_storage
+
+        return remove_from_storage(self._runtime, text, force=force)
+
     def evict(self, text: str) -> str:
         """Get rid of a container that cannot be removed any more; returns its id. Raises ``NoSuchContainer``."""
         from wherry.engine.evict import evict

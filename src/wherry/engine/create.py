@@ -267,7 +267,7 @@ def _store(runtime: Runtime, config: ContainerConfig, also: Callable[[], None]) 
     state = runtime.state
     with intents.Creating(runtime, config) as creating:
         try:
-            _make_storage(runtime, config)
+            config = _make_storage(runtime, config)
             if config.secrets:
                 from wherry.engine.secret_mounts import copy_in
 
@@ -283,17 +283,30 @@ def _store(runtime: Runtime, config: ContainerConfig, also: Callable[[], None]) 
     runtime.publish()
 
 
-def _make_storage(runtime: Runtime, config: ContainerConfig) -> None:
+def _make_storage(runtime: Runtime, config: ContainerConfig) -> ContainerConfig:
+    """Make layer and directories; the configuration, with the id maps that were chosen for it."""
     if config.rootfs:
         make_dirs(config.static_dir)
-        return
-    runtime.store.create_container(
+        return config
+    maps = config.id_mappings
+    choose = None
+    if maps.auto_userns and not maps.uid_map:
+        from wherry.engine.user_ranges import AutoRanges
+
+        choose = AutoRanges(runtime, config).choose
+    record = runtime.store.create_container(
         config.id,
         name=config.name,
         image_id=config.rootfs_image_id,
         image_name=config.rootfs_image_name,
         volatile=config.volatile,
+        uid_map=maps.uid_map,
+        gid_map=maps.gid_map,
+        choose_maps=choose,
     )
+    if choose is None:
+        return config
+    return config.replace(id_mappings=maps.replace(uid_map=record.uid_map, gid_map=record.gid_map))
 
 
 def _check_seccomp(profile: str) -> None:

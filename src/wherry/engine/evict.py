@@ -1,11 +1,11 @@
-"""evict: getting rid of a container that can be neither started nor removed any more."""
+"""Getting rid of a container that can be neither started nor removed any more, and of containers in the store only."""
 
 from __future__ import annotations
 
 import os
 
 from wherry.engine import owner
-from wherry.errors import NotFound, WherryError
+from wherry.errors import CORRUPT, NOT_FOUND, ContainerExists, NoSuchContainer, NotFound, StateError, WherryError
 from wherry.model.event import Event
 from wherry.model.timestamps import now_ns
 from wherry.sys import log
@@ -25,13 +25,32 @@ def evict(runtime: Runtime, identity: str) -> None:
 
     try:
         remove(runtime, identity, force=True, timeout=0)
-        return
-    except (NotFound, OSError, ValueError, TypeError, WherryError) as error:
+    except (OSError, ValueError, TypeError, WherryError) as error:
         if not runtime.state.has_container(identity):
             return
         if runtime.state.dependents(identity):
             raise
-        log.warning(f"removing container {identity} failed, evicting it: {error}")
+        _evict(runtime, identity, error)
+
+
+def force_remove(runtime: Runtime, identity: str, *, volumes: bool = False, timeout: int | None = None) -> None:
+    """``rm --force``: remove a container, running or not; one whose record or layer is damaged is evicted.
+
+    Every other failure (a process that cannot be killed, a full disk, dependents) is raised: nothing is given up then.
+    """
+    from wherry.engine.remove import remove
+
+    try:
+        remove(runtime, identity, force=True, volumes=volumes, timeout=timeout)
+    except WherryError as error:
+        gone = error.kind == NOT_FOUND and not runtime.state.has_container(identity)
+        if gone or error.kind not in (CORRUPT, NOT_FOUND) or runtime.state.dependents(identity):
+            raise
+        _evict(runtime, identity, error)
+
+
+def _evict(runtime: Runtime, identity: str, damage: Exception) -> None:
+    log.warning(f"removing container {identity} failed, evicting it: {damage}")
     lock = runtime.container_lock(identity)
     lock.acquire()
     try:
@@ -56,3 +75,22 @@ def _attempt(identity: str, step: object) -> None:
         step()  # type: ignore[operator]
     except (OSError, WherryError) as error:
         log.warning(f"evicting container {identity}: {error}")
+
+
+def remove_from_storage(runtime: Runtime, text: str, *, force: bool = False) -> str:
+    """``rm --storage``: delete a container of the shared store that is none of this engine's; returns its id.
+
+    *text* is an id or name.  Raises ``NoSuchContainer``, ``ContainerExists`` for one of ours, and ``StateError`` when
+    it is mounted and *force* is not given.
+    """
+    store = runtime.store
+    try:
+        record = store.container(text)
+    except NotFound:
+        raise NoSuchContainer(f'no container with ID or name "{text}" found') from None
+    if runtime.state.has_container(record.id):
+        raise ContainerExists(f'refusing to remove "{text}" as it exists in libpod as container {record.id}')
+    if not force and record.layer in store.mounted():
+        raise StateError(f'container "{text}" is mounted and cannot be removed without using force')
+    store.delete_container(record.id)
+    return record.id

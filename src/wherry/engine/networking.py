@@ -86,6 +86,19 @@ class Networking:
         make_dirs(self._runtime.paths.net_namespaces)
         create_netns(path)
         held.state.net_ns = path
+        return self._begin(held)
+
+    def begin_in(self, held: LockedContainer, pid: int) -> Pending | None:
+        """:meth:`begin` for the network namespace the OCI runtime has made around *pid*, which is kept by its path."""
+        from wherry.sys.namespaces import keep_netns
+
+        path = self.namespace_path(held.id)
+        make_dirs(self._runtime.paths.net_namespaces)
+        keep_netns(pid, path)
+        held.state.net_ns = path
+        return self._begin(held)
+
+    def _begin(self, held: LockedContainer) -> Pending | None:
         mode = held.config.network_mode
         if not held.config.networks and mode not in _USER_MODES:
             return None

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from wherry.engine.locked import LockedContainer
     from wherry.errors import WherryError
+    from wherry.model.container import ContainerConfig
     from wherry.oci.conmon import Created, Launch
 
 
@@ -35,7 +36,9 @@ def create_in_runtime(held: LockedContainer) -> None:
     oci = runtime.oci_runtime(config.runtime)
     conmon_path = runtime.conmon_path
     networking = runtime.networking
-    pending = networking.begin(held) if config.create_net_ns else None
+    # A network namespace belongs to the user namespace of who makes it: of one's own, the OCI runtime makes both.
+    late = config.create_net_ns and _makes_user_namespace(config)
+    pending = networking.begin(held) if config.create_net_ns and not late else None
     try:
         if config.is_infra:
             from wherry.engine.pod_cgroup import prepare as prepare_pod
@@ -55,6 +58,8 @@ def create_in_runtime(held: LockedContainer) -> None:
         drop_shared_memory(held)
         _remember(held, created, spec)
         state.runtime = config.runtime
+        if late:
+            pending = networking.begin_in(held, created.pid)
     except BaseException:
         if pending is not None:
             pending.cancel()
@@ -65,6 +70,11 @@ def create_in_runtime(held: LockedContainer) -> None:
         state.network_status = pending.result()
         network_files.complete(held)
     seccomp_cache.remember(seccomp_key, runtime.paths.seccomp, oci, held.id)
+
+
+def _makes_user_namespace(config: ContainerConfig) -> bool:
+    entries = (config.spec.get("linux") or {}).get("namespaces") or ()
+    return not config.user_ns_ctr and any(entry["type"] == "user" and not entry.get("path") for entry in entries)
 
 
 def _mount_root(held: LockedContainer) -> str:
@@ -89,13 +99,14 @@ def _remember(held: LockedContainer, created: Created, spec: Mapping[str, Any]) 
 
 def _facts(held: LockedContainer, root: str) -> StartFacts:
     """Everything compiling needs that is only known now."""
-    from wherry.engine.start_files import bind_mounts, passwd_and_group
+    from wherry.engine.start_files import bind_mounts, give_to_root, passwd_and_group
     from wherry.engine.start_mounts import prepare as start_mounts
     from wherry.sys import cgroups, limits
 
     runtime, config, state = held.runtime, held.config, held.state
     passwd, group, files = passwd_and_group(held, root)
     state.bind_mounts = {**network_files.write(held, state.run_dir, root), **files, **bind_mounts(held)}
+    give_to_root(held, state.bind_mounts)
     extra = start_mounts(held, root, passwd, group)
     shared = runtime.state.container_state(config.uts_ns_ctr) if config.uts_ns_ctr else None
     asked = [limit["type"].removeprefix("RLIMIT_").lower() for limit in config.spec["process"].get("rlimits") or ()]

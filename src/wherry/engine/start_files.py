@@ -8,6 +8,8 @@ from wherry.engine import rootfs_files
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from wherry.engine.locked import LockedContainer
 
 ZONES = "/usr/share/zoneinfo"
@@ -47,6 +49,20 @@ def _write(held: LockedContainer, name: str, text: str) -> str:
     finally:
         os.close(fd)
     return path
+
+
+def give_to_root(held: LockedContainer, files: Mapping[str, str]) -> None:
+    """In a user namespace of its own, the container's root owns the files made for it."""
+    from wherry.engine.volume_mounts import host_ids
+    from wherry.spec.users import ExecUser
+
+    config = held.config
+    if not (config.id_mappings.uid_map or config.id_mappings.gid_map):
+        return
+    uid, gid = host_ids(config, ExecUser())
+    for path in files.values():
+        if path.startswith(held.state.run_dir + "/"):
+            os.chown(path, uid, gid, follow_symlinks=False)
 
 
 def bind_mounts(held: LockedContainer) -> dict[str, str]:

@@ -61,8 +61,8 @@ except ImportError:     # pragma: no cover - another interpreter
             value, separators=(",", ":"), ensure_ascii=ascii_only, sort_keys=sort_keys, default=_unencodable
         )
 else:
-    # json.decoder raises JSONDecodeError from inside the C scanner by importing itself, so a bad text costs the
-    # import; a good one does not.
+    # For a bad text the C scanner raises json.decoder.JSONDecodeError if that module was imported, and before Python
+    # 3.13 a SystemError if not: so a bad text costs the import; a good one does not.
     _scan = _make_scanner(_Context())  # type: ignore[arg-type]
     _encoders: dict[tuple[bool, bool], Any] = {}
 
@@ -78,7 +78,12 @@ else:
         while start < size and text[start] in _SPACE:
             start += 1
         try:
-            value, end = _scan(text, start)
+            try:
+                value, end = _scan(text, start)
+            except SystemError:
+                import json.decoder  # noqa: F401
+
+                value, end = _scan(text, start)
         except StopIteration as stop:
             raise JSONError(f"unexpected end or character at offset {stop.value}") from None
         except JSONError:

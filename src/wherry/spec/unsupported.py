@@ -20,6 +20,4 @@ def unsupported(spec: ContainerSpec) -> list[tuple[str, str]]:
         out.append(("--device", "CDI devices are not supported yet"))
     if any(mount.type == "artifact" for mount in spec.mounts or ()):
         out.append(("--mount", "mounting artifacts is not supported yet"))
-    if spec.userns and spec.userns.partition(":")[0] == "auto":
-        out.append(("--userns", "choosing ids for a user namespace is not supported yet"))
     return out

@@ -22,9 +22,13 @@ from wherry.state.rows import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import TypeVar
 
     from wherry.model.event import Event
     from wherry.model.network import NetworkOptions
+    from wherry.model.record import Record
+
+    T = TypeVar("T", bound=Record)
 
 _INSERT = (
     f"INSERT INTO containers({', '.join(CONFIG_COLUMNS)}, {', '.join(STATE_COLUMNS)}, state) "
@@ -41,6 +45,14 @@ _CONFIG = "SELECT k.config FROM containers AS c JOIN configs AS k ON k.n=c.n WHE
 
 #: How many ids one statement takes; SQLite allows 32766 parameters, older builds 999.
 _BATCH = 500
+
+
+def _decoded(kind: type[T], text: str, identity: str) -> T:
+    """A stored record of a container; :class:`Corrupt` when it does not have the shape it must have."""
+    try:
+        return kind.from_json(loads(text))
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise refusals.damaged_container(identity, error) from None
 
 
 class ContainerTable(Database):
@@ -74,21 +86,21 @@ class ContainerTable(Database):
         row = self._row(_CONFIG, (identity,))
         if row is None:
             raise refusals.no_container(identity)
-        return ContainerConfig.from_json(loads(row[0]))
+        return _decoded(ContainerConfig, row[0], identity)
 
     def container_state(self, identity: str) -> ContainerState:
         """The stored state, which may be stale. Raises :class:`NoSuchContainer`."""
         row = self._row("SELECT state FROM containers WHERE id=?", (identity,))
         if row is None:
             raise refusals.no_container(identity)
-        return ContainerState.from_json(loads(row[0]))
+        return _decoded(ContainerState, row[0], identity)
 
     def container(self, identity: str) -> tuple[ContainerConfig, ContainerState]:
         """Configuration and state as of one moment. Raises :class:`NoSuchContainer`."""
         row = self._row(_BOTH, (identity,))
         if row is None:
             raise refusals.no_container(identity)
-        return ContainerConfig.from_json(loads(row[0])), ContainerState.from_json(loads(row[1]))
+        return _decoded(ContainerConfig, row[0], identity), _decoded(ContainerState, row[1], identity)
 
     def container_rows(
         self, *, all: bool = True, ids: Sequence[str] | None = None, namespace: str = ""

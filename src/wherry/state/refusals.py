@@ -32,6 +32,13 @@ def ambiguous_container(text: str) -> errors.WherryError:
     return errors.ContainerExists(f'more than one result for container "{text}"')
 
 
+def damaged_container(container: str, damage: Exception) -> errors.WherryError:
+    return errors.Corrupt(
+        f"the record of container {container} in the database is damaged: {damage}",
+        hint=f"'wherry rm --force {container[:12]}' removes what is left of it",
+    )
+
+
 def container_exists(what: str, value: str) -> errors.WherryError:
     """*what* is ``name`` or ``ID``."""
     return errors.ContainerExists(f'adding container to state: {what} "{value}" is in use')

@@ -12,12 +12,15 @@ from wherry.storage.records import MOUNT_LABEL, MOUNT_OPTIONS, PROCESS_LABEL, VO
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from wherry.model.mount import IDMap
     from wherry.storage.home import Located
     from wherry.storage.parts import Parts
     from wherry.storage.records import ContainerRecord, ImageRecord
+
+    Maps = tuple[Sequence[IDMap], Sequence[IDMap]]
+    ChooseMaps = Callable[[Sequence[Maps]], Maps]
 
 
 class Creation:
@@ -37,7 +40,9 @@ class Creation:
         gid_map: Sequence[IDMap],
         mount_label: str,
         process_label: str,
+        choose_maps: ChooseMaps | None = None,
     ) -> None:
+        self._choose_maps = choose_maps
         self._parts = parts
         self._id = container_id
         self._name = name
@@ -53,11 +58,17 @@ class Creation:
 
     def run(self, *, mount: bool) -> tuple[ContainerRecord, str]:
         """Make the container in one critical section; the record, and where it is mounted if it was to be."""
-        maps = bool(self._maps[0] or self._maps[1])
-        if not maps:
+        if not (self._maps[0] or self._maps[1] or self._choose_maps):
             return self._run(mount=mount, bake=False)
         with self._parts.locks.choosing_ids():
+            if self._choose_maps is not None:
+                self._maps = self._choose_maps(self._maps_in_use())
             return self._run(mount=mount, bake=not self._parts.driver.supports_shifting())
+
+    def _maps_in_use(self) -> list[Maps]:
+        """The maps of every container of every engine on this store."""
+        with self._parts.locks.hold(containers=SHARED):
+            return [(record.uid_map, record.gid_map) for record in self._parts.containers.all()]
 
     def _run(self, *, mount: bool, bake: bool) -> tuple[ContainerRecord, str]:
         """*bake*: the ids of the maps have to be given to the files themselves."""

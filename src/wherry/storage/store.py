@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from wherry.config.settings import StorageSettings
     from wherry.model.mount import IDMap
     from wherry.storage.check import Damage
+    from wherry.storage.creation import ChooseMaps
     from wherry.storage.home import Located
     from wherry.storage.parts import Parts
     from wherry.storage.records import ContainerRecord, ImageRecord, LayerRecord, MountRecord
@@ -379,16 +380,18 @@ class Store:
         gid_map: Sequence[IDMap] = (),
         mount_label: str = "",
         process_label: str = "",
+        choose_maps: ChooseMaps | None = None,
     ) -> ContainerRecord:
         """Make a container: a read-write layer on the image, a record, directories in graph root and run root.
 
         *volatile* layers are not brought to the disk; *mount_options* replace the configured ones; the maps are those
-        of its user namespace.  Raises :class:`NameInUse`, :class:`AlreadyExists` for the id, :class:`NoSuchImage`.
+        of its user namespace, or what *choose_maps* makes of the maps of all other containers (the record returned has
+        them).  Raises :class:`NameInUse`, :class:`AlreadyExists` for the id, :class:`NoSuchImage`.
         """
         return creation.Creation(
             self._parts, creation.check_id(id), name=name, image_id=image_id, image_name=image_name,
             volatile=volatile, mount_options=mount_options, uid_map=uid_map, gid_map=gid_map,
-            mount_label=mount_label, process_label=process_label,
+            mount_label=mount_label, process_label=process_label, choose_maps=choose_maps,
         ).run(mount=False)[0]
 
     def create_and_mount(

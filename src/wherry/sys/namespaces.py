@@ -78,6 +78,22 @@ def create_netns(path: str) -> None:
         raise
 
 
+def keep_netns(pid: int, path: str) -> None:
+    """Keep the network namespace of process *pid* by a bind mount at *path*, its loopback interface up.
+
+    As :func:`create_netns` otherwise.
+    """
+    _prepare_directory(os.path.dirname(path))
+    os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444))
+    try:
+        bind(f"/proc/{pid}/ns/net", path)
+        call_in_netns(path, loopback_up)
+    except BaseException:
+        detach(path)
+        os.unlink(path)
+        raise
+
+
 def _prepare_directory(directory: str) -> None:
     if is_mount_point(directory):
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from tests.system.fixtures.engine import IMAGE
 
+from wherry import errors
 from wherry.engine.container import Container
 from wherry.engine.runtime import Runtime
 from wherry.engine.top import host_ps
@@ -221,8 +223,44 @@ def test_evict_removes_what_cannot_be_read(rt: Runtime) -> None:
             "UPDATE configs SET config='{' WHERE n=(SELECT n FROM containers WHERE id=?)", (container.id,)
         )
     database.close()
-    assert rt.containers.evict("broken") == container.id
+    with pytest.raises(errors.Corrupt, match="is damaged"):
+        rt.containers.get("broken")
+    with pytest.raises(errors.Corrupt, match="is damaged"):
+        rt.containers.remove("broken")
+    assert rt.containers.remove("broken", force=True) == container.id
     assert not rt.containers.exists("broken")
+    assert container.id not in [record.id for record in rt.store.containers()]
+
+
+def test_force_removes_what_has_lost_its_layer(rt: Runtime) -> None:
+    container = rt.containers.create(IMAGE, SLEEP, name="broken", network="none")
+    shutil.rmtree(f"{rt.settings.storage.graph_root}/overlay/{rt.store.container(container.id).layer}")
+    with pytest.raises(errors.WherryError):
+        container.start()
+    rt.containers.remove("broken", force=True)
+    assert not rt.containers.exists("broken")
+
+
+def test_force_gives_nothing_up_that_others_need(rt: Runtime) -> None:
+    with rt.containers.create(IMAGE, SLEEP, name="first", network="none") as first, \
+            rt.containers.create(IMAGE, SLEEP, network="container:first"):
+        with pytest.raises(errors.AlreadyExists, match="dependent"):
+            rt.containers.remove("first", force=True)
+        assert rt.containers.exists(first.id)
+
+
+def test_a_container_of_the_store_only_is_removed_on_demand(rt: Runtime) -> None:
+    with rt.containers.create(IMAGE, SLEEP, name="ours", network="none"), \
+            pytest.raises(errors.ContainerExists, match="refusing to remove"):
+        rt.containers.remove_from_storage("ours")
+    foreign = "f" * 64
+    rt.store.create_container(foreign, name="foreign", image_id=rt.images.get(IMAGE).id, image_name=IMAGE)
+    rt.store.mount_container(foreign)
+    with pytest.raises(errors.StateError, match="is mounted"):
+        rt.containers.remove_from_storage("foreign")
+    assert rt.containers.remove_from_storage("foreign", force=True) == foreign
+    with pytest.raises(errors.NoSuchContainer, match="no container with ID or name"):
+        rt.containers.remove_from_storage("foreign")
 
 
 def test_logs_are_followed_across_restarts(rt: Runtime) -> None:
