@@ -26,7 +26,10 @@ _TEXTS = (
     ("--volumepath", "volumepath"),
     ("--namespace", "namespace"),
 )
-_LISTS = (("--storage-opt", "storage_opts"), ("--runtime-flag", "runtime_flags"), ("--module", "modules"))
+_LISTS = (
+    ("--storage-opt", "storage_opts"), ("--runtime-flag", "runtime_flags"), ("--module", "modules"),
+    ("--hooks-dir", "hooks_dir"), ("--cdi-spec-dir", "cdi_spec_dir"),   # for restarts
+)
 
 #: Environment variables that decide the same and are handed on to conmon, the OCI runtime and the exit command.
 ENVIRONMENT = (

@@ -35,5 +35,12 @@ class EngineLookup(Lookup):
         state = self._runtime.state
         return state.container_config(state.container_id(text, self._runtime.settings.options.namespace))
 
+    def gpu_kinds(self) -> list[str]:
+        from wherry.engine.start_edits import cdi_documents
+        from wherry.spec.resolve_resources import GPU_KINDS
+
+        known = {document.kind for document in cdi_documents(self._runtime)}
+        return [kind for kind in GPU_KINDS if kind in known]
+
     def network_name(self, text: str) -> str:
         return self._runtime.networking.definitions.get(text).name

@@ -51,6 +51,10 @@ def create_in_runtime(held: LockedContainer) -> None:
         root = _mount_root(held)
         make_dirs(state.run_dir)
         spec = compile_spec(config, _facts(held, root))
+        if config.cdi_devices or any(map(os.path.isdir, runtime.settings.engine.hooks_dir)):
+            from wherry.engine.start_edits import edit
+
+            spec = edit(held, spec)
         _check_workdir(held, root, spec)
         seccomp_key = seccomp_cache.annotate(spec, runtime.paths.seccomp, oci)
         state.config_path = bundle.write(config.static_dir, spec)

@@ -57,8 +57,6 @@ def compile(config: ContainerConfig, facts: StartFacts) -> dict[str, Any]:
     if path:
         linux["cgroupsPath"] = path
     base["annotations"] = _annotations(config, facts)
-    if facts.hooks:
-        base["hooks"] = facts.hooks
     return base
 
 

@@ -111,7 +111,6 @@ class StartFacts(Record):
     seccomp: Mapping[str, Any] | None = None             # linux.seccomp
     environment: Mapping[str, str] = EMPTY               # added last: secrets, LISTEN_FDS, NOTIFY_SOCKET
     annotations: Mapping[str, str] = EMPTY
-    hooks: Mapping[str, Any] = EMPTY                     # OCI hooks: stage -> list
 
 
 class Lookup:
@@ -124,6 +123,10 @@ class Lookup:
     def network_name(self, text: str) -> str:
         """The name of the network given by name or id."""
         return text
+
+    def gpu_kinds(self) -> Sequence[str]:
+        """The kinds of GPU that CDI specifications of this host define: nvidia.com/gpu, amd.com/gpu."""
+        return ()
 
     def mount_flags(self, path: str) -> tuple[str, ...]:
         """Those of noexec, nosuid and nodev that the file system holding *path* has."""

@@ -6,7 +6,7 @@ from wherry.errors import InvalidArgument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from typing import Any
 
     from wherry.spec.container_spec import ContainerSpec, DeviceRequest
@@ -213,6 +213,10 @@ def _verify_blkio(inputs: Inputs, blkio: dict[str, Any]) -> None:
         blkio.clear()
 
 
+#: What vendors call GPUs in CDI specifications, in the order they are looked for.
+GPU_KINDS = ("nvidia.com/gpu", "amd.com/gpu")
+
+
 class Devices:
     """Nodes to make, rules for the devices cgroup, and mounts that stand in for nodes in a user namespace."""
 
@@ -243,12 +247,21 @@ def devices(inputs: Inputs) -> Devices:
             out.source.append({
                 "path": request.host, "containerPath": request.container, "permissions": request.permissions,
             })
+    out.cdi += _gpus(inputs, out.cdi)
     if spec.device_rules:
         if host.rootless:
             raise InvalidArgument("device cgroup rules are not supported in rootless mode or in a user namespace")
         if not inputs.privileged:
             out.rules.extend(spec.device_rules)
     return out
+
+
+def _gpus(inputs: Inputs, have: Sequence[str]) -> list[str]:
+    """``--gpus``: CDI names of the GPUs, of the vendor this host has specifications of."""
+    wanted = inputs.spec.gpus or ()
+    kinds = inputs.lookup.gpu_kinds() if wanted else ()
+    kind = kinds[0] if kinds else GPU_KINDS[0]
+    return [name for name in (f"{kind}={gpu}" for gpu in wanted) if name not in have]
 
 
 def _add_device(inputs: Inputs, request: DeviceRequest, out: Devices) -> None:

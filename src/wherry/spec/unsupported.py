@@ -8,7 +8,6 @@ if TYPE_CHECKING:
 
 #: field of ContainerSpec, flag, reason
 _FIELDS = (
-    ("gpus", "--gpus", "GPU devices are not supported yet"),
     ("decryption_keys", "--decryption-key", "encrypted images are not supported yet"),
 )
 
@@ -16,8 +15,6 @@ _FIELDS = (
 def unsupported(spec: ContainerSpec) -> list[tuple[str, str]]:
     """(flag, reason) of everything asked for that the engine cannot do yet; empty when it can do it all."""
     out = [(flag, reason) for field, flag, reason in _FIELDS if getattr(spec, field)]
-    if any(device.cdi for device in spec.devices or ()):
-        out.append(("--device", "CDI devices are not supported yet"))
     if any(mount.type == "artifact" for mount in spec.mounts or ()):
         out.append(("--mount", "mounting artifacts is not supported yet"))
     return out
