@@ -31,7 +31,7 @@ def host_config(runtime: Runtime, config: ContainerConfig, state: ContainerState
         "ContainerIDFile": config.cid_file,
         "LogConfig": {
             "Type": config.log_driver,
-            "Config": None,
+            "Config": {"max-file": str(config.log_max_files)} if config.log_max_files else None,
             "Path": config.log_path,
             "Tag": config.log_tag,
             "Size": _human_size(config.log_size),

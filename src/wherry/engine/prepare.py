@@ -62,6 +62,11 @@ def create_in_runtime(held: LockedContainer) -> None:
         drop_shared_memory(held)
         _remember(held, created, spec)
         state.runtime = config.runtime
+        if config.log_max_files:
+            from wherry.engine import log_rotation
+
+            if log_rotation.rotates(config):
+                log_rotation.start(held)
         if late:
             pending = networking.begin_in(held, created.pid)
     except BaseException:
@@ -293,7 +298,7 @@ def _launch(held: LockedContainer) -> Launch:
         run_dir=state.run_dir,
         log_driver=config.log_driver,
         log_path=config.log_path,
-        log_size=config.log_size,
+        log_size=-1 if config.log_max_files else config.log_size,
         log_tag=config.log_tag,
         sync_log=not config.auto_remove,
         terminal=config.terminal,

@@ -2,7 +2,7 @@
 
 A record is ``TIME STREAM FLAG TEXT`` (Kubernetes' CRI log format): RFC 3339 time with nanoseconds and the zone it
 was written in, ``stdout`` or ``stderr``, ``F`` for a line with its newline or ``P`` for a part without.  At its size
-limit conmon begins a new file; conmon 2.2 with ``--log-rotate`` keeps old ones as ``PATH.1`` (the newest) and up.
+limit conmon begins a new file; old ones may be kept as ``PATH.1`` (the newest) and up (:mod:`wherry.logs.rotation`).
 """
 
 from __future__ import annotations
@@ -121,16 +121,25 @@ class LogFiles:
 
 
 def _open_all(path: str) -> list[int]:
-    """The files of a log that exist, oldest first, all opened at once: they may be renamed at any moment."""
+    """The files of a log that exist, oldest first, all opened at once.
+
+    They may be renamed meanwhile, each to the next number: then one number is missing for a moment, and the same file
+    is met again under the next.
+    """
     fds: list[int] = []
-    number = 0
+    number = missing = 0
     try:
-        while True:
+        while missing < 2:
             try:
-                fds.append(os.open(f"{path}.{number}" if number else path, os.O_RDONLY | os.O_CLOEXEC))
+                fd = os.open(f"{path}.{number}" if number else path, os.O_RDONLY | os.O_CLOEXEC)
             except FileNotFoundError:
-                if number:
-                    break
+                missing += bool(number)
+            else:
+                missing = 0
+                if fds and os.path.samestat(os.fstat(fd), os.fstat(fds[-1])):
+                    os.close(fd)
+                else:
+                    fds.append(fd)
             number += 1
     except BaseException:
         for fd in fds:

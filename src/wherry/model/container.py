@@ -126,6 +126,7 @@ class ContainerConfig(Record):
     log_path: str = field(default="", key="logPath")
     log_tag: str = field(default="", key="logTag")
     log_size: int = field(default=-1, key="logSize")       # bytes, -1 = no limit
+    log_max_files: int = field(default=0, key="logMaxFiles")    # full log files to keep; 0: conmon empties the log
     log_driver: str = field(default="k8s-file", key="logDriver")
     conmon_pid_file: str = field(default="", key="conmonPidFile")
     pid_file: str = ""

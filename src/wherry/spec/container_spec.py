@@ -96,6 +96,7 @@ class LogRequest(Record):
     driver: str = ""
     path: str = ""
     max_size: int | None = None     # bytes
+    max_files: int | None = None    # full log files to keep besides the one being written
     labels: Mapping[str, str] = EMPTY
     options: Mapping[str, str] = EMPTY
 

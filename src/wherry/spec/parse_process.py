@@ -129,7 +129,7 @@ def log_driver(text: str) -> str:
 
 
 def log_options(texts: Sequence[str]) -> LogRequest:
-    """``--log-opt``: driver, path, max-size, label, tag and words for the driver."""
+    """``--log-opt``: driver, path, max-size, max-file, label, tag and words for the driver."""
     values: dict[str, Any] = {}
     labels: dict[str, str] = {}
     options: dict[str, str] = {}
@@ -144,6 +144,8 @@ def log_options(texts: Sequence[str]) -> LogRequest:
             values["path"] = value
         elif name == "max-size":
             values["max_size"] = size_decimal(value)
+        elif name == "max-file":
+            values["max_files"] = unsigned(value, 16)
         elif name == "label":
             label, has_value, content = value.partition("=")
             if not has_value:

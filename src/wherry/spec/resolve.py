@@ -405,6 +405,7 @@ def _logs(inputs: Inputs) -> dict[str, Any]:
         "log_driver": driver,
         "log_path": path or conf.log_path,
         "log_size": size or conf.log_size_max,
+        "log_max_files": (log.max_files if log is not None else None) or 0,
         "log_tag": tag or conf.log_tag,
     }
 

@@ -416,6 +416,35 @@ def test_log_size(rt: Runtime) -> None:
         assert [line.text for line in container.logs(tail=1)] == ["line 1999 of many"]
 
 
+def test_full_logs_are_kept_without_losing_a_line(rt: Runtime) -> None:
+    script = "i=0; while [ $i -lt 2000 ]; do echo line $i of many; i=$((i+1)); [ $((i % 100)) = 0 ] && sleep 0.05; done"
+    with rt.containers.create(
+        IMAGE, ["sh", "-c", script], network="none", log_options={"max-size": "10k", "max-file": "50"}
+    ) as container:
+        container.start()
+        followed = [line.text for line in container.logs(follow=True)]
+        assert container.wait(timeout=60) == 0
+        wanted = [f"line {number} of many" for number in range(2000)]
+        assert followed == wanted
+        assert [line.text for line in container.logs()] == wanted
+        assert [line.text for line in container.logs(tail=1500)] == wanted[500:]
+        assert os.path.exists(container.config.log_path + ".2")
+        assert container.inspect()["HostConfig"]["LogConfig"]["Config"] == {"max-file": "50"}
+
+
+def test_only_so_many_full_logs_are_kept(rt: Runtime) -> None:
+    script = "i=0; while [ $i -lt 60 ]; do echo line $i of many; i=$((i+1)); sleep 0.03; done"
+    with rt.containers.create(
+        IMAGE, ["sh", "-c", script], network="none", log_options={"max-size": "100", "max-file": "2"}
+    ) as container:
+        container.start()
+        assert container.wait(timeout=60) == 0
+        log = Path(container.config.log_path)
+        assert {file.name for file in log.parent.glob("ctr.log*")} == {"ctr.log", "ctr.log.1", "ctr.log.2"}
+        lines = [line.text for line in container.logs()]
+        assert lines == [f"line {number} of many" for number in range(60 - len(lines), 60)]
+
+
 def test_passthrough(rt: Runtime, capfd: pytest.CaptureFixture[str]) -> None:
     with rt.containers.create(IMAGE, ["echo", "passed on"], network="none", log_driver="passthrough") as container:
         container.start()
