@@ -243,7 +243,8 @@ ALL: tuple[Option, ...] = (
            choices=("k8s-file", "journald", "none", "passthrough"), parse="parse_process:log_driver",
            help="Where the container's output goes: k8s-file, journald, none or passthrough"),
     Option(name="log-opt", kind=LIST, metavar="name=value", field="log", keyword="log_options",
-           parse="parse_process:log_options", help="Option of the log driver: path, max-size, max-file (old files kept), tag, label"),
+           parse="parse_process:log_options",
+           help="Option of the log driver: path, max-size, max-file (how many full files to keep), tag, label"),
     # security
     Option(name="privileged", kind=BOOL, default="false", default_from="containers.privileged", field="privileged",
            keyword="privileged", help="Give the container nearly all that the host's root has"),
