@@ -20,7 +20,6 @@ CLEANUP = (
     LATEST,
     Flag("rm", kind="bool", help="Remove the container afterwards"),
     Flag("rmi", kind="bool", help="Remove the container and its image afterwards"),
-    Flag("rotate-logs", kind="int", hidden=True),       # the pid of its conmon: wherry.engine.log_rotation
     Flag("stopped-only", kind="bool", hidden=True),
 )
 
@@ -31,11 +30,6 @@ def cleanup(call: Call) -> int:
     if flags.given("exec") and (flags.on("all") or flags.on("latest")):
         raise UsageError("--exec can only be used when cleaning up a single container: invalid argument", see=False)
     targets.check(call)
-    if flags.given("rotate-logs"):
-        from wherry.engine.log_rotation import watch
-
-        watch(call.runtime, call.runtime.containers.get(call.args[0]).id, flags.number("rotate-logs"))
-        return 0
     errors: list[WherryError] = []
     for target in targets.select(call):
         try:

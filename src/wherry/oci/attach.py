@@ -317,23 +317,14 @@ class _SizeFollower:
 
 def resize(bundle: str, rows: int, columns: int) -> None:
     """Set the size of the terminal of the container or exec session served in *bundle*; a no-op when it has ended."""
-    _control(bundle, f"1 {rows} {columns}\n", "could not open ctl file for terminal resize")
-
-
-def reopen_logs(bundle: str) -> None:
-    """Have the conmon of *bundle* open its log files anew; a no-op when it has ended."""
-    _control(bundle, "2 0 0\n", "could not open ctl file for reopening logs")
-
-
-def _control(bundle: str, line: str, doing: str) -> None:
     try:
         fifo = os.open(f"{bundle}/ctl", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if error.errno in (errno.ENXIO, errno.ENOENT):
             return
-        raise from_os_error(error, doing) from error
+        raise from_os_error(error, "could not open ctl file for terminal resize") from error
     try:
-        os.write(fifo, line.encode())
+        os.write(fifo, f"1 {rows} {columns}\n".encode())
     except (BrokenPipeError, BlockingIOError):
         pass
     finally:
