@@ -27,6 +27,14 @@ COMMANDS: dict[str, tuple[str, str, str, str, str]] = {
         "auto_update:history", "[CONTAINER]", "Show what auto-update has done", "", "0-1"),
     "auto-update rollback": (
         "auto_update:rollback", "NAME", "Go back to the images before the last update", "", "1"),
+    "artifact add": (
+        "artifacts:add", "ARTIFACT PATH [...PATH]", "Store files as an OCI artifact", "", "2+"),
+    "artifact extract": ("artifacts:extract", "ARTIFACT PATH", "Copy files out of an artifact", "", "2"),
+    "artifact inspect": ("artifacts_list:inspect", "ARTIFACT", "Show everything about an artifact", "", "1"),
+    "artifact ls": ("artifacts_list:ls", "", "List artifacts", "artifact list", "0"),
+    "artifact pull": ("artifacts:pull", "ARTIFACT", "Fetch an artifact from its registry", "", "1"),
+    "artifact push": ("artifacts:push", "ARTIFACT", "Copy an artifact to its registry", "", "1"),
+    "artifact rm": ("artifacts:rm", "ARTIFACT [ARTIFACT...]", "Remove artifacts", "artifact remove", ""),
     "container attach": (
         "containers_attach:attach", "CONTAINER", "Attach to a running container", "attach", ""),
     "container checkpoint": (
@@ -212,6 +220,7 @@ COMMANDS: dict[str, tuple[str, str, str, str, str]] = {
 
 #: Commands that only hold others.
 GROUPS: dict[str, str] = {
+    "artifact": "Manage OCI artifacts",
     "container": "Manage containers",
     "generate": "Generate units from containers and pods",
     "healthcheck": "Manage health checks of containers",

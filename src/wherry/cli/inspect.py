@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _FORMAT = Flag("format", "f", default="json", metavar="format", help="Show as json or through a Go template")
 _SIZE = Flag("size", "s", "bool", "Show the sizes of a container as well")
-#: What ``--type`` may name; those without a finder do not exist in this engine yet.
+#: What ``--type`` may name.
 TYPES = ("artifact", "all", "container", "image", "network", "pod", "volume")
 
 INSPECT = (
@@ -38,8 +38,6 @@ def inspect(call: Call) -> int:
     if kind not in TYPES:
         known = ", ".join(f'"{name}"' for name in TYPES if name != "all")
         raise UsageError(f'invalid type "{kind}": must be {known} or "all"', see=False)
-    if kind != "all" and kind not in FINDERS:
-        raise InvalidArgument(f"--type {kind}: not yet implemented")
     if call.flags.on("size") and kind in ("image", "pod"):
         raise UsageError(f"size is not supported for type {kind}", see=False)
     if call.flags.on("latest") and kind not in ("all", "container"):
@@ -104,7 +102,7 @@ def _any(call: Call, name: str) -> tuple[str, dict[str, Any]]:
         return _image(call, name)
     except (NoSuchImage, InvalidArgument):
         pass
-    for find in (_volume, _network, _pod):
+    for find in (_volume, _network, _pod, _artifact):
         try:
             return find(call, name)
         except NotFound:
@@ -130,7 +128,12 @@ def _pod(call: Call, name: str) -> tuple[str, dict[str, Any]]:
     return "pod", tree(call, name)
 
 
+def _artifact(call: Call, name: str) -> tuple[str, dict[str, Any]]:
+    return "artifact", call.runtime.artifacts.get(name).inspect()
+
+
 FINDERS: dict[str, Callable[[Call, str], tuple[str, dict[str, Any]]]] = {
+    "artifact": _artifact,
     "container": _container,
     "image": _image,
     "network": _network,

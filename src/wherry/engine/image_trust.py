@@ -14,13 +14,15 @@ if TYPE_CHECKING:
     from wherry.config.places import Places
     from wherry.config.settings import StorageSettings
     from wherry.engine.runtime import Runtime
+    from wherry.registry.pull import RemoteArtifact
     from wherry.registry.remote import RegistrySource
     from wherry.storage.records import ImageRecord
     from wherry.storage.store import Store
 
 
 def check_pull(
-    runtime: Runtime, source: RegistrySource, reference: Reference, *, policy: str = "", places: Places | None = None,
+    runtime: Runtime, source: RegistrySource | RemoteArtifact, reference: Reference, *, policy: str = "",
+    places: Places | None = None,
 ) -> Sequence[bytes]:
     """Raise :class:`Rejected` unless the policy allows the image; returns its signatures, to be kept with it.
 
@@ -33,7 +35,7 @@ def check_pull(
 
 
 def signatures_of(
-    runtime: Runtime, source: RegistrySource, reference: Reference, places: Places | None = None
+    runtime: Runtime, source: RegistrySource | RemoteArtifact, reference: Reference, places: Places | None = None
 ) -> list[bytes]:
     """The signatures of the image's manifest: those of the lookaside store, then those attached in the registry."""
     from wherry.registry import attachments, lookaside, signature_formats

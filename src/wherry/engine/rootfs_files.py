@@ -60,6 +60,24 @@ def is_directory(root: str, path: str) -> bool:
     return True
 
 
+def is_file(root: str, path: str) -> bool:
+    """Is there something else than a directory at *path* inside *root*?"""
+    directory = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fd = libc.openat2(
+            directory, path.lstrip("/") or ".", os.O_PATH | os.O_CLOEXEC,
+            resolve=libc.RESOLVE_IN_ROOT | libc.RESOLVE_NO_MAGICLINKS,
+        )
+    except OSError:
+        return False
+    finally:
+        os.close(directory)
+    try:
+        return not stat.S_ISDIR(os.fstat(fd).st_mode)
+    finally:
+        os.close(fd)
+
+
 def resolve(root: str, path: str) -> str:
     """The absolute path on the host of *path* inside *root*, links followed as the container sees them.
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any, TypeVar
 
+    from wherry.engine.artifacts import ArtifactCollection
     from wherry.engine.container import Container
     from wherry.engine.containers import ContainerCollection
     from wherry.engine.exec_handle import Exec
@@ -81,6 +82,13 @@ class Runtime:
 
             made = self._services["images"] = ImageCollection(self)
         return made
+
+    @property
+    def artifacts(self) -> ArtifactCollection:
+        """OCI artifacts of the shared store: add, get, list, extract, pull, push, remove."""
+        from wherry.engine.artifacts import ArtifactCollection
+
+        return self.cached("artifacts", lambda: ArtifactCollection(self))
 
     @property
     def pods(self) -> PodCollection:

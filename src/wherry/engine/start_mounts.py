@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from wherry.engine.locked import LockedContainer
     from wherry.model.container import ContainerConfig
-    from wherry.model.mount import ImageVolume
+    from wherry.model.mount import ArtifactVolume, ImageVolume
     from wherry.spec.users import ExecUser
 
 #: Directories that are never given to a container's user, whatever ``:U`` asks (containers/common ``chown``).
@@ -55,13 +55,15 @@ def prepare(held: LockedContainer, root: str, passwd: str, group: str) -> StartM
             out.mounts.append(_overlay(held, volume.source, volume.destination, volume.options, user))
         for image in config.image_volumes:
             out.mounts.append(_image(held, image))
+        for artifact in config.artifact_volumes:
+            out.mounts += _artifact(held, artifact, root)
     except OSError as error:
         raise from_os_error(error, f"preparing the mounts of container {held.id}") from None
     return out
 
 
 def _has_work(config: ContainerConfig) -> bool:
-    if config.named_volumes or config.overlay_volumes or config.image_volumes:
+    if config.named_volumes or config.overlay_volumes or config.image_volumes or config.artifact_volumes:
         return True
     return any("U" in (mount.get("options") or ()) for mount in config.spec.get("mounts") or ())
 
@@ -184,6 +186,26 @@ def _image(held: LockedContainer, wanted: ImageVolume) -> Mount:
     if wanted.subpath:
         return _image_subpath(held, wanted, layers)
     return _image_overlay(held, wanted, layers)
+
+
+def _artifact(held: LockedContainer, wanted: ArtifactVolume, root: str) -> list[Mount]:
+    """The files of an artifact, each bound read-only: below the destination, or over it if it is a file."""
+    found = held.runtime.artifacts.get(wanted.source)
+    blobs = found.chosen(title=wanted.title, digest=wanted.digest)
+    over_file = rootfs_files.is_file(root, wanted.destination)
+    if over_file and len(blobs) > 1:
+        raise InvalidArgument(
+            f'artifact "{wanted.source}" contains more than one blob and container path "{wanted.destination}" is a '
+            "file"
+        )
+    mounts = []
+    for number, (title, source) in enumerate(blobs):
+        name = wanted.name or title
+        if wanted.name and len(blobs) > 1:
+            name += f"-{number}"
+        destination = wanted.destination if over_file else f"{wanted.destination.rstrip('/')}/{name}"
+        mounts.append(Mount(destination=destination, type="bind", source=source, options=["bind", "ro", "rprivate"]))
+    return mounts
 
 
 def _image_overlay(held: LockedContainer, wanted: ImageVolume, layers: Sequence[str]) -> Mount:

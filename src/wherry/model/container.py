@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from wherry.model.exec_session import ExecSession
 from wherry.model.health import HealthConfig
-from wherry.model.mount import IDMap, ImageVolume, NamedVolume, OverlayVolume
+from wherry.model.mount import ArtifactVolume, IDMap, ImageVolume, NamedVolume, OverlayVolume
 from wherry.model.network import NetworkOptions, NetworkStatus, PortMapping
 from wherry.model.record import EMPTY, Record, field
 from wherry.model.status import CONFIGURED
@@ -67,6 +67,9 @@ class ContainerConfig(Record):
     mounts: Sequence[str] = ()                             # destinations the user asked for
     named_volumes: Sequence[NamedVolume] = field(default=(), key="namedVolumes", records=NamedVolume)
     overlay_volumes: Sequence[OverlayVolume] = field(default=(), key="overlayVolumes", records=OverlayVolume)
+    artifact_volumes: Sequence[ArtifactVolume] = field(
+        default=(), key="ctrArtifactVolumes", records=ArtifactVolume
+    )
     image_volumes: Sequence[ImageVolume] = field(default=(), key="ctrImageVolumes", records=ImageVolume)
     create_working_dir: bool = field(default=False, key="createWorkingDir")
     secrets: Sequence[SecretMount] = field(default=(), records=SecretMount)

@@ -44,6 +44,16 @@ class OverlayVolume(Record):
     options: Sequence[str] = ()
 
 
+class ArtifactVolume(Record):
+    """The files of an artifact mounted into the container (``--mount type=artifact``)."""
+
+    source: str = ""
+    destination: str = field(default="", key="dest")
+    title: str = ""             # only the file with this title
+    digest: str = ""            # only the file with this digest
+    name: str = ""              # what the file is called below a directory, instead of its title
+
+
 class ImageVolume(Record):
     """An image mounted into the container (``--mount type=image``)."""
 

@@ -131,6 +131,19 @@ class OciLayout:
             ]
             self._entries.append(entry)
 
+    @property
+    def entries(self) -> Sequence[Mapping[str, Any]]:
+        """The descriptors of the index, their annotations included."""
+        return tuple(self._entries)
+
+    def remove_entry(self, digest: str, name: str) -> None:
+        """Take the entry of the manifest *digest* with that name (empty: without one) off the list."""
+        with self._lock:
+            self._entries = [
+                old for old in self._entries
+                if old.get("digest") != digest or (old.get("annotations") or {}).get(REF_NAME, "") != name
+            ]
+
     def end(self) -> None:
         """Write index.json and oci-layout."""
         self.writer.put_bytes("oci-layout", _LAYOUT)

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from wherry.errors import RegistryError, WherryError
 from wherry.model.reference import Reference
-from wherry.registry.client import RegistryClient
+from wherry.registry import manifests
+from wherry.registry.client import FetchedManifest, RegistryClient
 from wherry.registry.connect import open_client, retry_policy
 from wherry.registry.failures import Context
 from wherry.registry.platform import Platform, host_platform
 from wherry.registry.progress import Reporter
 from wherry.registry.remote import IsLayerPresent, RegistrySource, RemoteImage, read_image
 from wherry.registry.spool import spool_directory
+from wherry.registry.streams import Stream, Verified
 
 if TYPE_CHECKING:
+    from wherry.registry.manifests import Descriptor
+    from wherry.registry.retry import RetryPolicy
+
+    Read = Callable[[RegistryClient, str, FetchedManifest], RemoteImage]
+
     from wherry.config.auth import Credentials
     from wherry.config.registries import Endpoint, Registries
     from wherry.config.settings import Settings
@@ -65,7 +72,11 @@ def open_image(
     policy = retry_policy(settings, retry, retry_delay)
     endpoints = registries.endpoints(wanted)
     suitable = platform or host_platform()
-    found = policy.run(lambda: _first_endpoint(access, endpoints, wanted, suitable), threading.Event())
+
+    def read(client: RegistryClient, repository: str, top: FetchedManifest) -> RemoteImage:
+        return read_image(client, repository, top, suitable, f"docker://{wanted}")
+
+    found = policy.run(lambda: _first_endpoint(access, endpoints, wanted, read), threading.Event())
     try:
         return RegistrySource(
             found.client,
@@ -82,6 +93,67 @@ def open_image(
     except BaseException:
         found.client.close()
         raise
+
+
+class RemoteArtifact:
+    """The manifest of something in a registry that need not be an image, and access to its blobs."""
+
+    def __init__(self, found: _Found, retry: RetryPolicy) -> None:
+        self.manifest = found.image.manifest
+        self.parsed = found.image.parsed
+        self._client = found.client
+        self._repository = found.physical.path
+        self._retry = retry
+
+    @property
+    def manifest_digest(self) -> str:
+        return self.manifest.digest
+
+    def access(self) -> tuple[RegistryClient, str]:
+        """The client and repository it is read with, for what is beside it (signatures)."""
+        return self._client, self._repository
+
+    def fetch(self, blob: Descriptor, store: Callable[[Stream], None]) -> None:
+        """Give *store* the blob's stream, verified; again after a failure that may pass."""
+        def once() -> None:
+            response, _offset = self._client.blob(self._repository, blob.digest)
+            stream = Verified(response, blob.digest, blob.size)
+            try:
+                store(stream)
+            finally:
+                stream.close()
+
+        self._retry.run(once, threading.Event())
+
+    def close(self) -> None:
+        self._client.close()
+
+
+def open_artifact(
+    settings: Settings,
+    registries: Registries,
+    reference: Reference,
+    *,
+    credentials: Credentials | str | None = None,
+    authfile: str = "",
+    tls_verify: bool | None = None,
+    cert_dir: str = "",
+    retry: int | None = None,
+    retry_delay: float | None = None,
+) -> RemoteArtifact:
+    """:func:`open_image` for what need not be an image. Raises :class:`Corrupt` for a list of manifests."""
+    access = Access(
+        settings=settings, registries=registries, own=own_credentials(credentials), authfile=authfile,
+        tls_verify=tls_verify, cert_dir=cert_dir, workers=1,
+    )
+    policy = retry_policy(settings, retry, retry_delay)
+
+    def read(_client: RegistryClient, _repository: str, top: FetchedManifest) -> RemoteImage:
+        return RemoteImage(manifest=top, parsed=manifests.parse_image(top.data, top.media_type))
+
+    endpoints = registries.endpoints(reference)
+    found = policy.run(lambda: _first_endpoint(access, endpoints, reference, read), threading.Event())
+    return RemoteArtifact(found, policy)
 
 
 class Access:
@@ -128,7 +200,7 @@ class _Found:
         self.image = image
 
 
-def _first_endpoint(access: Access, endpoints: Sequence[Endpoint], logical: Reference, wanted: Platform) -> _Found:
+def _first_endpoint(access: Access, endpoints: Sequence[Endpoint], logical: Reference, read: Read) -> _Found:
     """The first endpoint that has the whole image. When none has, the last one's error, with those of the mirrors."""
     name = f"docker://{logical}"
     failed: list[str] = []
@@ -139,7 +211,7 @@ def _first_endpoint(access: Access, endpoints: Sequence[Endpoint], logical: Refe
             mirrors = "\n".join(failed)
             words += f": (Mirrors also failed: {mirrors}): {endpoint.reference}"
         try:
-            return _open_endpoint(access, endpoint, logical, wanted, words if last else "")
+            return _open_endpoint(access, endpoint, logical, read, words if last else "")
         except WherryError as error:
             if last:
                 raise
@@ -147,7 +219,7 @@ def _first_endpoint(access: Access, endpoints: Sequence[Endpoint], logical: Refe
     raise RegistryError(f"initializing source {name}: no registry to ask")
 
 
-def _open_endpoint(access: Access, endpoint: Endpoint, logical: Reference, wanted: Platform, words: str) -> _Found:
+def _open_endpoint(access: Access, endpoint: Endpoint, logical: Reference, read: Read, words: str) -> _Found:
     """The image at one endpoint. *words* go before an error met until its manifest is there."""
     physical = endpoint.reference
     with Context(words):
@@ -157,7 +229,7 @@ def _open_endpoint(access: Access, endpoint: Endpoint, logical: Reference, wante
         with Context(words):
             client.ping()
             top = client.manifest(physical.path, physical.digest or physical.tag)
-        return _Found(client, physical, read_image(client, physical.path, top, wanted, f"docker://{logical}"))
+        return _Found(client, physical, read(client, physical.path, top))
     except BaseException:
         client.close()
         raise

@@ -83,6 +83,7 @@ def resolve(
         "named_volumes": mounts.named,
         "overlay_volumes": mounts.overlays,
         "image_volumes": mounts.image_volumes,
+        "artifact_volumes": mounts.artifacts,
         "device_host_src": devices.source,
         "cdi_devices": devices.cdi,
         "spec": _oci(inputs, labels, own_annotations, words, mounts, devices, user_namespace.mappings),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os.path
 
-from wherry.errors import InvalidArgument, NotFound, Unsupported
-from wherry.model.mount import ImageVolume, NamedVolume, OverlayVolume
+from wherry.errors import InvalidArgument, NotFound
+from wherry.model.mount import ArtifactVolume, ImageVolume, NamedVolume, OverlayVolume
 from wherry.spec.mount_options import DUPLICATE, complete
 from wherry.spec.parse_values import quote
 from wherry.spec.resolve_process import INIT_PATH
@@ -28,13 +28,14 @@ _TMPFS_OPTIONS = ("rw", "rprivate", "nosuid", "nodev", "tmpcopyup")
 class Mounts:
     """The result: mounts of the specification, and what only becomes a mount when the container starts."""
 
-    __slots__ = ("destinations", "image_volumes", "named", "overlays", "spec", "user")
+    __slots__ = ("artifacts", "destinations", "image_volumes", "named", "overlays", "spec", "user")
 
     def __init__(self) -> None:
         self.spec: list[dict[str, Any]] = []                # OCI mounts, the user's first
         self.named: list[NamedVolume] = []
         self.overlays: list[OverlayVolume] = []
         self.image_volumes: list[ImageVolume] = []
+        self.artifacts: list[ArtifactVolume] = []
         self.user: list[str] = []                           # destinations of mounts the user asked for
         self.destinations: list[str] = []                   # and of volumes of all kinds
 
@@ -57,6 +58,9 @@ def resolve(inputs: Inputs, gid_map: Sequence[IDMap]) -> Mounts:
                 source=request.source, destination=request.destination, read_write=request.read_write,
                 subpath=request.subpath,
             ))
+        elif request.type == "artifact":
+            words = dict(word.partition("=")[::2] for word in request.options)
+            out.artifacts.append(ArtifactVolume(source=request.source, destination=request.destination, **words))
         else:
             user_mounts[request.destination] = _oci(inputs, request)
     out.user = list(user_mounts)
@@ -128,8 +132,6 @@ def _expanded(inputs: Inputs, request: MountRequest) -> list[MountRequest]:
 
 def _oci(inputs: Inputs, request: MountRequest) -> dict[str, Any]:
     """A bind, tmpfs, ramfs or devpts mount in the OCI specification's shape, its options completed."""
-    if request.type == "artifact":
-        raise Unsupported("mounting artifacts is not supported")
     options: Sequence[str] = list(request.options)
     if request.type == "bind":
         flags = inputs.lookup.mount_flags(request.source)

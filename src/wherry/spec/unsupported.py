@@ -14,7 +14,4 @@ _FIELDS = (
 
 def unsupported(spec: ContainerSpec) -> list[tuple[str, str]]:
     """(flag, reason) of everything asked for that the engine cannot do yet; empty when it can do it all."""
-    out = [(flag, reason) for field, flag, reason in _FIELDS if getattr(spec, field)]
-    if any(mount.type == "artifact" for mount in spec.mounts or ()):
-        out.append(("--mount", "mounting artifacts is not supported yet"))
-    return out
+    return [(flag, reason) for field, flag, reason in _FIELDS if getattr(spec, field)]

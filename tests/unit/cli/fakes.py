@@ -69,6 +69,11 @@ class FakeContainers:
                 return container
         raise NoSuchContainer(f'no container with name or ID "{text}" found')
 
+    def remove(self, text: str, *, force: bool = False, volumes: bool = False, timeout: int | None = None) -> str:
+        container = self.get(text)
+        container.remove(force=force, volumes=volumes, timeout=timeout)
+        return container.id
+
     def exists(self, text: str) -> bool:
         return any(text in (container.name, container.id) for container in self.all)
 
@@ -123,7 +128,7 @@ class FakeRuntime:
     def __init__(self, *containers: FakeContainer, images: FakeImages | None = None) -> None:
         self.containers = FakeContainers(*containers)
         self.images = images or FakeImages()
-        self.volumes = self.networks = self.pods = FakeNothing()
+        self.volumes = self.networks = self.pods = self.artifacts = FakeNothing()
         self.state = FakeState()
         self.settings = FakeSettings()
 

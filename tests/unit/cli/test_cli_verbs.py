@@ -132,9 +132,9 @@ def test_rm_passes_its_flags_on(world: World) -> None:
 
 def test_refused_flags_are_an_error_only_when_used(world: World) -> None:
     world.has(FakeContainer("a", ONE))
-    code, out, text = world.run("rm", "--storage", "a")
+    code, out, text = world.run("artifact", "push", "--sign-by", "me", "a")
     assert (code, out) == (125, "")
-    assert text == "Error: --storage: containers of other engines are removed by them: not yet implemented\n"
+    assert text == "Error: --sign-by: signing artifacts is not supported yet: not yet implemented\n"
 
 
 @pytest.mark.parametrize(
