@@ -39,19 +39,15 @@ def attach(call: Call) -> int:
 
 def _follow(container: Container, streams: Streams, *, proxy: bool) -> int:
     """Attach to a container that runs and wait for its end or the detach keys."""
+    from wherry.engine.foreground import pass_through
+
     attachment = container.attach()
     state = container.state()
     signals = standard_streams.SignalProxy(proxy)
     signals.started(state.pid, state.pid_start)
     try:
         with signals, standard_streams.raw_mode(streams):
-            how = attachment.run(
-                streams.stdin if streams.stdin >= 0 else None,
-                streams.stdout,
-                streams.stderr,
-                detach_keys=streams.detach_keys,
-                terminal=streams.stdin if streams.terminal else None,
-            )
+            how = pass_through(attachment, streams)
             return 0 if how == "detached" else max(container.wait(), 0)
     finally:
         attachment.close()

@@ -45,6 +45,10 @@ def run(call: Call) -> int:
     spec = read_spec(call)
     if spec.detach and spec.attach:
         raise UsageError("cannot specify both --attach and --detach", see=False)
+    if spec.preserve_fds or spec.preserve_fd:
+        from wherry.cli.streams import check_preserved
+
+        check_preserved(spec.preserve_fds or 0, spec.preserve_fd or ())
     if spec.detach:
         container = _container(call, _create(call, spec))
         try:

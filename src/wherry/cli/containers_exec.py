@@ -55,6 +55,8 @@ def exec(call: Call) -> int:
         return _detached(call, container, config) if flags.on("detach") else _attached(call, container, config)
     except StateError as error:
         raise WherryError(str(error), kind=STATE, hint=error.hint, exit_code=NOT_RUNNING) from None
+    except InvalidArgument as error:        # nothing was run: a user nobody knows, say
+        raise InvalidArgument(str(error), hint=error.hint, exit_code=NOT_RUNNING) from None
 
 
 def _split(call: Call) -> tuple[Container, list[str]]:

@@ -296,17 +296,11 @@ def run_attached(runtime: Runtime, identity: str, config: ExecConfig, streams: S
 
 def drive(running: RunningExec, streams: Streams) -> int | str:
     """Connect the caller's descriptors to a session just started, to its end or the detach keys."""
-    from wherry.engine.foreground import DETACHED
+    from wherry.engine.foreground import DETACHED, pass_through
 
     attachment = running.started.attachment
     if attachment is not None:
-        how = attachment.run(
-            streams.stdin if streams.stdin >= 0 else None,
-            streams.stdout,
-            streams.stderr,
-            detach_keys=streams.detach_keys,
-            terminal=streams.stdin if streams.terminal else None,
-        )
+        how = pass_through(attachment, streams)
         if how == DETACHED:
             return DETACHED
     return running.finish()

@@ -34,6 +34,20 @@ class Streams(Record):
     terminal: bool = False
 
 
+def pass_through(attachment: Attachment, streams: Streams) -> str:
+    """Copy between *streams* and the container until it ends or the detach keys are typed."""
+    def connected(fd: int) -> int | None:
+        return fd if fd >= 0 else None
+
+    return attachment.run(
+        connected(streams.stdin),
+        connected(streams.stdout),
+        connected(streams.stderr),
+        detach_keys=streams.detach_keys,
+        terminal=streams.stdin if streams.terminal else None,
+    )
+
+
 class RunResult(Record):
     """What :meth:`ContainerCollection.run` returns. Output is text, undecodable bytes as surrogates."""
 
@@ -56,13 +70,7 @@ def run_attached(
     """
 
     def drive(attachment: Attachment) -> str:
-        return attachment.run(
-            streams.stdin if streams.stdin >= 0 else None,
-            streams.stdout,
-            streams.stderr,
-            detach_keys=streams.detach_keys,
-            terminal=streams.stdin if streams.terminal else None,
-        )
+        return pass_through(attachment, streams)
 
     return _run(runtime, config, drive, started)
 

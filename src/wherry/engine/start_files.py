@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from wherry.engine.locked import LockedContainer
+    from wherry.model.container import ContainerConfig
+    from wherry.spec.users import User
 
 ZONES = "/usr/share/zoneinfo"
 
@@ -23,18 +25,63 @@ def passwd_and_group(held: LockedContainer, root: str) -> tuple[str, str, dict[s
     passwd = rootfs_files.read_text(root, "etc/passwd")
     group = rootfs_files.read_text(root, "etc/group")
     files: dict[str, str] = {}
-    if not config.passwd or not config.user:
+    own = config.add_current_user_passwd_entry
+    if not config.passwd or not (config.user or config.host_users or own):
         return passwd, group, files
+    new_users, new_groups = _host_lines(held, passwd, group) if config.host_users or own else ("", "")
     workdir = config.spec["process"].get("cwd") or "/"
-    line = users.passwd_line(config.user, passwd, group, workdir=workdir, template=config.passwd_entry)
-    if line and passwd:
-        passwd = _ended(passwd) + line
+    if config.user:
+        known = _ended(passwd) + new_users
+        new_users += users.passwd_line(config.user, known, group, workdir=workdir, template=config.passwd_entry)
+        new_groups += users.group_line(config.user, _ended(group) + new_groups, template=config.group_entry)
+    if new_users and passwd:
+        passwd = _ended(passwd) + new_users
         files["/etc/passwd"] = _write(held, "passwd", passwd)
-    line = users.group_line(config.user, group, template=config.group_entry)
-    if line and group:
-        group = _ended(group) + line
+    if new_groups and group:
+        group = _ended(group) + new_groups
         files["/etc/group"] = _write(held, "group", group)
     return passwd, group, files
+
+
+def _host_lines(held: LockedContainer, passwd: str, group: str) -> tuple[str, str]:
+    """Lines for the host's users the container is to know: those of ``--hostuser`` and, with keep-id, the caller."""
+    from wherry.errors import RuntimeFailed
+    from wherry.spec import users
+    from wherry.sys.files import try_read_text
+
+    config = held.config
+    host_passwd = try_read_text("/etc/passwd") or ""
+    lines = group_lines = ""
+    for name in config.host_users:
+        user = users.find_user(host_passwd, name)
+        if user is None:
+            raise RuntimeFailed(
+                f"creating temporary passwd file for container {held.id}: user: unknown user {name}"
+            )
+        lines += users.host_user_line(
+            user, _ended(passwd) + lines, home=_home(config, user), template=config.passwd_entry
+        )
+    if config.add_current_user_passwd_entry:
+        user = users.find_user(host_passwd, str(os.getuid()))
+        if user is not None:
+            lines += users.host_user_line(
+                user, _ended(passwd) + lines, home=_home(config, user), template=config.passwd_entry
+            )
+            own_group = users.find_group(try_read_text("/etc/group") or "", str(os.getgid()))
+            if own_group is not None:
+                group_lines = users.host_group_line(own_group, user.name, group)
+    return lines, group_lines
+
+
+def _home(config: ContainerConfig, user: User) -> str:
+    """The user's home directory if it, or one above it, is mounted in the container; else the working directory."""
+    mounted = {mount["destination"] for mount in config.spec.get("mounts") or ()} | set(config.user_volumes)
+    place = user.home
+    while place not in ("", "/"):
+        if place in mounted:
+            return user.home
+        place = os.path.dirname(place)
+    return config.spec["process"].get("cwd") or "/"
 
 
 def _ended(text: str) -> str:

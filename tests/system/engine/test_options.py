@@ -272,6 +272,30 @@ def test_unknown_user_id_gets_a_line_in_passwd(rt: Runtime) -> None:
     assert found == "me:x:4711:0::/:/bin/sh\n"
 
 
+def test_users_of_the_host(rt: Runtime) -> None:
+    line = next(line for line in Path("/etc/passwd").read_text().splitlines() if line.startswith("daemon:"))
+    _name, _password, uid, gid, gecos, _home, _shell = line.split(":")
+    found = run(rt, "tail", "-n", "2", "/etc/passwd", host_users=["daemon", "root"], user="4711", workdir="/tmp")
+    assert found == f"daemon:*:{uid}:{gid}:{gecos}:/tmp:/bin/sh\n4711:*:4711:0:container user:/tmp:/bin/sh\n"
+    with pytest.raises(errors.RuntimeFailed, match="user: unknown user nosuchuser"):
+        run(rt, "true", host_users=["nosuchuser"])
+
+
+def test_streams_that_are_not_attached_are_thrown_away(rt: Runtime) -> None:
+    from wherry.engine.foreground import Streams, run_attached
+
+    command = ["sh", "-c", "echo out; echo err >&2"]
+    for name, text in (("stdout", b"out\n"), ("stderr", b"err\n")):
+        reader, writer = os.pipe()
+        try:
+            with rt.containers.create(IMAGE, command, network="none") as container:
+                assert run_attached(rt, container.config, Streams(**{name: writer})) == 0
+            os.close(writer)
+            assert os.read(reader, 100) == text
+        finally:
+            os.close(reader)
+
+
 def test_added_groups(rt: Runtime) -> None:
     assert run(rt, "id", "-G", groups=["extra", "3000"]) == "0 2000 3000\n"
 
