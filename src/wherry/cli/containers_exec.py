@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from wherry.cli.containers_stop import LATEST
 from wherry.cli.flags import Flag, UsageError
-from wherry.errors import STATE, InvalidArgument, StateError, WherryError
+from wherry.errors import NOT_FOUND, STATE, InvalidArgument, StateError, WherryError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,8 +55,11 @@ def exec(call: Call) -> int:
         return _detached(call, container, config) if flags.on("detach") else _attached(call, container, config)
     except StateError as error:
         raise WherryError(str(error), kind=STATE, hint=error.hint, exit_code=NOT_RUNNING) from None
-    except InvalidArgument as error:        # nothing was run: a user nobody knows, say
-        raise InvalidArgument(str(error), hint=error.hint, exit_code=NOT_RUNNING) from None
+    except WherryError as error:
+        if error.kind != NOT_FOUND:
+            raise
+        # A user nobody knows: nothing was run.
+        raise WherryError(str(error), kind=NOT_FOUND, hint=error.hint, exit_code=NOT_RUNNING) from None
 
 
 def _split(call: Call) -> tuple[Container, list[str]]:

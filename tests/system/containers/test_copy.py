@@ -151,7 +151,7 @@ def test_between_containers(rt: Runtime) -> None:
         assert (two.stat("/etc/d/f").uid, two.stat("/etc/d/f").size) == (0, 2)
 
 
-def test_links_never_lead_to_the_host(rt: Runtime, source: Path, tmp_path: Path) -> None:
+def test_cve_2018_15664_and_2019_10152_links_never_lead_to_the_host(rt: Runtime, source: Path, tmp_path: Path) -> None:
     """CVE-2018-15664, CVE-2019-10152: what links in a container say is looked up in the container."""
     secret = tmp_path / "secret"
     secret.mkdir()
@@ -170,7 +170,7 @@ def test_links_never_lead_to_the_host(rt: Runtime, source: Path, tmp_path: Path)
         assert [path.name for path in secret.iterdir()] == ["key"]
 
 
-def test_a_link_swapped_in_during_the_copy_stays_inside(rt: Runtime, source: Path, tmp_path: Path) -> None:
+def test_cve_2018_15664_a_link_swapped_in_during_the_copy_stays_inside(rt: Runtime, source: Path, tmp_path: Path) -> None:
     """CVE-2018-15664: the race of a directory with a symbolic link to a path of the host."""
     outside = tmp_path / "outside"
     outside.mkdir()

@@ -155,9 +155,9 @@ def test_no_contradiction(values):
     ({}, []),
     ({"memory": "1m", "userns": "keep-id"}, []),
     ({"pod": "p", "pid": "pod", "network": ["pod"], "secret": ["s"]}, []),
-    ({"gpus": ["all"], "device": ["a.com/b=c"]}, ["--gpus", "--device"]),
+    ({"gpus": ["all"], "device": ["a.com/b=c"], "decryption-key": ["k"]}, ["--decryption-key"]),
     ({"health-cmd": "x", "health-startup-cmd": "y"}, []),
-    ({"mount": ["type=artifact,src=a,dst=/x"], "userns": "auto:size=5"}, ["--mount", "--userns"]),
+    ({"mount": ["type=artifact,src=a,dst=/x"], "userns": "auto:size=5"}, []),
 ])
 def test_unsupported(values, flags):
     found = unsupported(from_flags(values, "app"))

@@ -3,9 +3,9 @@
 import pytest
 from spec_world import BARE, ID, IMAGE, ROOT, USER, WHOLE, World, make, settings
 
-from wherry.errors import InvalidArgument, NoSuchContainer, Unsupported
+from wherry.errors import InvalidArgument, NoSuchContainer
 from wherry.model.container import ContainerConfig, IDMappings
-from wherry.model.mount import IDMap, ImageVolume, NamedVolume, OverlayVolume
+from wherry.model.mount import ArtifactVolume, IDMap, ImageVolume, NamedVolume, OverlayVolume
 from wherry.model.network import NetworkOptions, PortMapping
 
 OTHER = ContainerConfig(
@@ -354,8 +354,19 @@ def test_bad_mounts():
     )
     assert _fail({"mount": ["type=glob,src=/no/*"]}) == 'no file paths matching glob "/no/*"'
     assert _fail({"tmpfs": ["/t:foo"]}) == 'unknown mount option "foo": invalid mount option'
-    with pytest.raises(Unsupported):
-        make({"mount": ["type=artifact,src=a,dst=/x"]})
+
+
+def test_artifacts_are_mounted_when_the_container_starts():
+    config = make({"mount": ["type=artifact,src=quay.io/a,dst=/x,title=one", "type=artifact,src=b,dst=/y,name=n"]})
+    assert list(config.artifact_volumes) == [
+        ArtifactVolume(source="quay.io/a", destination="/x", title="one"),
+        ArtifactVolume(source="b", destination="/y", name="n"),
+    ]
+    assert not {"/x", "/y"} & set(_mounts(config))
+
+
+def test_gpus_are_devices_of_the_vendor_that_is_there():
+    assert make({"gpus": ["all"], "device": ["a.com/b=c"]}).cdi_devices == ["a.com/b=c", "nvidia.com/gpu=all"]
 
 
 @pytest.mark.parametrize(("flags", "named", "mounted"), [
