@@ -118,14 +118,16 @@ def container_tar(runtime: Runtime, identity: str) -> Iterator[bytes]:
 def whole_tar(runtime: Runtime, identity: str) -> Iterator[bytes]:
     """The tar of the container's whole root file system; mounted while it is read."""
     from wherry.archive.diff import tree_tar
+    from wherry.engine.mount_claims import Claim
 
     store = runtime.store
     record = store.container(identity)
-    path = store.mount_container(record.id)
+    with runtime.lock(record.id) as held:
+        claim = Claim(held)
     try:
-        yield from tree_tar(path, "", _numbers(record))
+        yield from tree_tar(claim.path, "", _numbers(record))
     finally:
-        store.unmount_container(record.id)
+        claim.release()
 
 
 def export(runtime: Runtime, identity: str, fd: int) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 
 from wherry.engine import rootfs_files
-from wherry.errors import NotFound, StateError, from_os_error
+from wherry.errors import StateError, from_os_error
 from wherry.model import status
 from wherry.sys import libc
 from wherry.sys.processes import start_time
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wherry.engine.locked import LockedContainer
+    from wherry.engine.mount_claims import Claim
     from wherry.engine.runtime import Runtime
     from wherry.model.container import ContainerConfig
     from wherry.model.mount import IDMap
@@ -38,8 +39,7 @@ class ContainerView:
     """
 
     def __init__(self, runtime: Runtime, identity: str, path: str = "") -> None:
-        self._runtime = runtime
-        self._counted = ""          # container whose storage mount we are counted for
+        self._claim: Claim | None = None        # on the container's storage mount
         self._fds: list[int] = []
         with runtime.lock(identity) as held:
             self.config: ContainerConfig = held.config
@@ -49,10 +49,10 @@ class ContainerView:
                 else:
                     self._open_mounted(held, path)
             except OSError as error:
-                self.close()
+                self._give_up(held)
                 raise from_os_error(error, f"opening the files of container {identity}") from error
             except BaseException:
-                self.close()
+                self._give_up(held)
                 raise
 
     @property
@@ -78,15 +78,22 @@ class ContainerView:
         return user.uid, user.gid
 
     def close(self) -> None:
+        self._close_all()
+        claim, self._claim = self._claim, None
+        if claim is not None:
+            claim.release()
+
+    def _give_up(self, held: LockedContainer) -> None:
+        """:meth:`close` while the container is locked."""
+        self._close_all()
+        claim, self._claim = self._claim, None
+        if claim is not None:
+            claim.release_locked(held)
+
+    def _close_all(self) -> None:
         for fd in self._fds:
             os.close(fd)
         self._fds = []
-        if self._counted:
-            counted, self._counted = self._counted, ""
-            try:
-                self._runtime.store.unmount_container(counted)
-            except NotFound:
-                pass        # removed meanwhile
 
     def __enter__(self) -> ContainerView:
         return self
@@ -111,8 +118,10 @@ class ContainerView:
         if config.rootfs:
             root = os.path.realpath(config.rootfs)
         else:
-            root = held.runtime.store.mount_container(held.id)
-            self._counted = held.id
+            from wherry.engine.mount_claims import Claim
+
+            self._claim = Claim(held)
+            root = self._claim.path
         over = _mounts(held, root)
         if not over:
             self._fds.append(os.open(root, _ROOT))

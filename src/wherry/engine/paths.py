@@ -47,5 +47,9 @@ class Paths:
         """The same in the run directory."""
         return f"{self.run_dir}/containers/{identity}/userdata"
 
+    def mount_claims(self, identity: str) -> str:
+        """Notes of processes that use a container's mount for a while."""
+        return f"{self.run_dir}/mounts/{identity}"
+
     def lock(self, kind: str, key: str) -> str:
         return f"{self.locks}/{kind}-{key}"

@@ -6,6 +6,8 @@ command, whichever it is.
 
 from __future__ import annotations
 
+import os
+
 from wherry.model import status
 from wherry.model.timestamps import format_ns, now, now_ns
 from wherry.sys import log
@@ -25,6 +27,10 @@ _SETTLED = (status.CONFIGURED, status.EXITED)
 def reconcile(held: LockedContainer) -> None:
     """Bring ``held.state`` up to date and store what changed."""
     state = held.state
+    if os.path.exists(held.runtime.paths.mount_claims(held.id)):
+        from wherry.engine.mount_claims import settle
+
+        settle(held)
     if state.status in _SETTLED and not state.owner_pid:
         return
     if state.boot_id and state.boot_id != boot_id():

@@ -170,7 +170,7 @@ def test_cve_2018_15664_and_2019_10152_links_never_lead_to_the_host(rt: Runtime,
         assert [path.name for path in secret.iterdir()] == ["key"]
 
 
-def test_cve_2018_15664_a_link_swapped_in_during_the_copy_stays_inside(rt: Runtime, source: Path, tmp_path: Path) -> None:
+def test_cve_2018_15664_a_link_swapped_in_meanwhile_stays_inside(rt: Runtime, source: Path, tmp_path: Path) -> None:
     """CVE-2018-15664: the race of a directory with a symbolic link to a path of the host."""
     outside = tmp_path / "outside"
     outside.mkdir()

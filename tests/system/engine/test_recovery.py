@@ -70,6 +70,12 @@ def runs_commands(rt: Runtime) -> None:
     until(lambda: container.inspect()["ExecIDs"] == [])
 
 
+def is_named(rt: Runtime) -> None:
+    (summary,) = rt.containers.list(all=True)
+    assert summary.names[0] in (NAME, "renamed")
+    rt.containers.get(summary.id).start()
+
+
 def is_clean(rt: Runtime) -> None:
     container = rt.containers.get(NAME)
     assert container.status == "exited"
@@ -88,6 +94,23 @@ def ends(rt: Runtime) -> None:
 def ends_or_is_gone(rt: Runtime) -> None:
     """A ``--rm`` container that has run disappears; one that was killed before its start is only created."""
     until(lambda: [summary.state for summary in rt.containers.list(all=True)] in ([], ["created"]))
+
+
+def mount_count(rt: Runtime) -> int:
+    container = rt.containers.get(NAME)
+    assert container.status == "created"
+    found = rt.store.mounted().get(rt.store.container(container.id).layer)
+    return found.count if found is not None else 0
+
+
+def is_not_mounted(rt: Runtime) -> None:
+    assert mount_count(rt) == 0
+
+
+def is_mounted_once(rt: Runtime) -> None:
+    assert mount_count(rt) == 1
+    assert rt.containers.get(NAME).unmount()
+    assert mount_count(rt) == 0
 
 
 GET = f"container = rt.containers.get({NAME!r})\narm(number)\n"
@@ -122,6 +145,13 @@ VERBS: dict[str, tuple[Callable[[Runtime], object], str, Callable[[Runtime], Non
         GET + "container.remove(force=True, timeout=0)", is_removed_again,
     ),
     "exec": (running, GET + "container.exec(['true'])", runs_commands),
+    "cp": (created, GET + "container.copy_in('/etc/hostname', '/tmp/x')", is_not_mounted),
+    "cp of a mounted container": (
+        lambda rt: created(rt).mount(), GET + "b''.join(container.copy_from('/etc/passwd'))", is_mounted_once,
+    ),
+    "export": (created, GET + "b''.join(container.export())", is_not_mounted),
+    "rename": (created, GET + f"container.rename('renamed')\ncontainer.rename({NAME!r})", is_named),
+    "update": (running, GET + "container.update(pids_limit=55)", stops),
     "cleanup": (
         lambda rt: ended_without_exit_command(rt, created(rt)), GET + "container.cleanup()", is_clean,
     ),
