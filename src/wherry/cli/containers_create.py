@@ -41,14 +41,14 @@ def create(call: Call) -> int:
 
 def run(call: Call) -> int:
     """Create a container and run it: in the foreground to its end, or with ``--detach`` in the background."""
-    call.runtime.warm_up()
     spec = read_spec(call)
-    if spec.detach and spec.attach:
-        raise UsageError("cannot specify both --attach and --detach", see=False)
-    if spec.preserve_fds or spec.preserve_fd:
+    if spec.preserve_fds or spec.preserve_fd:       # before we open any ourselves
         from wherry.cli.streams import check_preserved
 
         check_preserved(spec.preserve_fds or 0, spec.preserve_fd or ())
+    call.runtime.warm_up()
+    if spec.detach and spec.attach:
+        raise UsageError("cannot specify both --attach and --detach", see=False)
     if spec.detach:
         container = _container(call, _create(call, spec))
         try:

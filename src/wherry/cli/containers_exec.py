@@ -37,6 +37,7 @@ NOT_RUNNING = 255
 
 def exec(call: Call) -> int:
     """Run a process in a running container; returns its exit code."""
+    _check_descriptors(call)
     call.runtime.warm_up()
     container, command = _split(call)
     if not command:
@@ -47,10 +48,6 @@ def exec(call: Call) -> int:
     if flags.number("wait") > 0:
         container.wait("running", timeout=flags.number("wait"))
     config = _config(call, command)
-    if config.preserve_fds or config.preserve_fd:
-        from wherry.cli.streams import check_preserved
-
-        check_preserved(config.preserve_fds, config.preserve_fd)
     try:
         return _detached(call, container, config) if flags.on("detach") else _attached(call, container, config)
     except StateError as error:
@@ -60,6 +57,15 @@ def exec(call: Call) -> int:
             raise
         # A user nobody knows: nothing was run.
         raise WherryError(str(error), kind=NOT_FOUND, hint=error.hint, exit_code=NOT_RUNNING) from None
+
+
+def _check_descriptors(call: Call) -> None:
+    """Before we open any ourselves: what is handed on must be the caller's."""
+    flags = call.flags
+    if flags.given("preserve-fds") or flags.given("preserve-fd"):
+        from wherry.cli.streams import check_preserved
+
+        check_preserved(flags.number("preserve-fds"), [int(number) for number in flags.many("preserve-fd")])
 
 
 def _split(call: Call) -> tuple[Container, list[str]]:
