@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from wherry.cli.call import Call
-    from wherry.engine.container import Container
     from wherry.engine.runtime import Runtime
 
 RM = (

@@ -54,7 +54,7 @@ def host_config(runtime: Runtime, config: ContainerConfig, state: ContainerState
         "GroupAdd": list(config.groups),
         "IpcMode": _mode(config.ipc_ns_ctr, linux, "ipc", private="shareable"),
         "Cgroup": "",
-        "Cgroups": "default" if config.cgroups_mode == "enabled" else config.cgroups_mode,
+        "Cgroups": "disabled" if config.cgroups_mode == "disabled" else "default",
         "Links": None,
         "OomScoreAdj": process.get("oomScoreAdj") or 0,
         "PidMode": _mode(config.pid_ns_ctr, linux, "pid"),

@@ -57,7 +57,7 @@ CREATES = (
      "--log-opt max-size=10k --group-add 5 --timeout 3 --umask 0027 --cpuset-cpus 0 --entrypoint /bin/echo "
      "-v /etc:/e:ro --restart on-failure:3 --expose 99 --workdir /www"),
     "--privileged --pid host --ipc host --uts host --network host --userns host",
-    "--uidmap 0:100000:1000 --systemd always --sdnotify ignore --device /dev/null:/dev/x:r --cgroups no-conmon",
+    "--uidmap 0:100000:1000 --systemd always --sdnotify ignore --device /dev/null:/dev/x --cgroups no-conmon",
 )
 COMPARED = (
     "Args", "Path", "EffectiveCaps", "BoundingCaps", "Mounts", "IsInfra", "Config.Env", "Config.Cmd", "Config.User",
@@ -69,7 +69,7 @@ COMPARED = (
     "HostConfig.Init", "HostConfig.Dns", "HostConfig.DnsSearch", "HostConfig.ExtraHosts", "HostConfig.GroupAdd",
     "HostConfig.RestartPolicy", "HostConfig.LogConfig.Size", "HostConfig.CpusetCpus",
     "HostConfig.NetworkMode", "HostConfig.PidMode", "HostConfig.IpcMode", "HostConfig.UTSMode", "HostConfig.UsernsMode",
-    "HostConfig.Privileged", "HostConfig.IDMappings", "HostConfig.Devices", "HostConfig.Cgroups",
+    "HostConfig.Privileged", "HostConfig.IDMappings", "HostConfig.Cgroups",
     "HostConfig.SecurityOpt", "HostConfig.AutoRemove",
 )
 
