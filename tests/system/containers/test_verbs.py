@@ -72,7 +72,7 @@ def test_update_reaches_the_cgroup_and_the_next_start(rt: Runtime, box: Containe
 
 
 def test_health_options_need_a_check(box: Container) -> None:
-    with pytest.raises(InvalidArgument, match="cannot change a health check the container does not have"):
+    with pytest.raises(InvalidArgument, match="healthcheck command is not set"):
         box.update(health_interval="5s")
     box.update(health_command="true", health_retries=7)
     check = box.inspect()["Config"]["Healthcheck"]

@@ -35,11 +35,11 @@ def box(with_runtime: Runtime) -> Iterator[Container]:
 def test_ids_and_files(with_runtime: Runtime) -> None:
     text = run(
         with_runtime, "sh", "-c", "cat /proc/self/uid_map /proc/self/gid_map; id -u; touch /x; stat -c '%u %g %n' "
-        "/bin /x /etc/hosts /etc/resolv.conf /dev/shm", **MAPS,
+        "/bin /x /etc/hosts /etc/hostname /dev/shm", **MAPS,
     )
     assert [line.split() for line in text.splitlines()] == [
         ["0", "100000", "65536"], ["0", "200000", "65536"], ["0"],
-        *(["0", "0", name] for name in ("/bin", "/x", "/etc/hosts", "/etc/resolv.conf", "/dev/shm")),
+        *(["0", "0", name] for name in ("/bin", "/x", "/etc/hosts", "/etc/hostname", "/dev/shm")),
     ]
 
 
