@@ -14,7 +14,7 @@ from wherry.engine.container import Container
 pytestmark = pytest.mark.system
 
 #: How many moments; a few hundred reach every one.
-MOMENTS = int(os.environ.get("WHERRY_TEST_MOMENTS", "8"))
+MOMENTS = int(os.environ.get("WHERRY_TEST_MOMENTS", "5"))
 MANY = 10**9
 
 OPEN = """
