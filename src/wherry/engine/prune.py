@@ -16,7 +16,11 @@ KEYS = ("label", "label!", "until")
 
 
 def prune(runtime: Runtime, filters: Mapping[str, Sequence[str]]) -> list[str]:
-    """Remove containers that do not run and pass *filters*; returns the ids that are gone."""
+    """Remove containers that do not run and pass *filters*; returns the ids that are gone.
+
+    Those an update has set aside until the new one has proven itself stay.
+    """
+    from wherry.engine.intents import REPLACE
     from wherry.engine.listing import listing
     from wherry.engine.remove import remove
 
@@ -25,10 +29,14 @@ def prune(runtime: Runtime, filters: Mapping[str, Sequence[str]]) -> list[str]:
             raise InvalidArgument(f"{key} is an invalid filter")
     if len(filters.get("until") or ()) > 1:
         raise InvalidArgument("only one until filter is allowed: invalid argument")
+    aside = {
+        str(intent.data.get(key)) for intent in runtime.state.intents() if intent.kind == REPLACE
+        for key in ("old", "new")
+    }
     gone = []
     idle = (status.display(status.CONFIGURED), status.display(status.CREATED), status.STOPPED, status.EXITED)
     for summary in listing(runtime, all=True, filters=filters):
-        if summary.state not in idle:
+        if summary.state not in idle or summary.id in aside:
             continue
         try:
             remove(runtime, summary.id)

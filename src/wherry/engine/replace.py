@@ -84,12 +84,16 @@ class Replacement:
 
         Raises ``WherryError``; :meth:`revert` then.
         """
+        from contextlib import ExitStack
+
         from wherry.engine.owner import Ownership
         from wherry.engine.stop import stop
 
         runtime, swap = self._runtime, self.swap
-        # Owned until the new one runs, or the old one's exit command might end the pod for want of running members.
-        with Ownership(runtime, swap.old):
+        with ExitStack() as owned:
+            # Until the new one runs: exit commands might end the pod for want of running members, or remove a sharer.
+            for identity in (swap.old, *swap.sharers):
+                owned.enter_context(Ownership(runtime, identity))
             for identity in reversed(swap.sharers):
                 stop(runtime, identity, keep=True)
             if not stop(runtime, swap.old, keep=True):
@@ -134,6 +138,9 @@ class Replacement:
 
         runtime, swap = self._runtime, self.swap
         state = runtime.state
+        if not state.has_container(swap.old):
+            self._stay(update)
+            return
         if swap.step == SWITCHED:
             for identity in reversed(swap.sharers):
                 _quietly(stop, runtime, identity, keep=True)
@@ -159,6 +166,13 @@ class Replacement:
         self._close(ended)
         if problem is not None:
             raise problem
+
+    def _stay(self, update: Update | None) -> None:
+        """There is no old one to go back to: somebody removed it."""
+        if self.swap.step == SWITCHED and self._runtime.state.has_container(self.swap.new):
+            self._loosen()
+        ended = update or self._ended(FAILED)
+        self._close(ended.replace(result=FAILED, reason=f"{ended.reason}; the old container was removed meanwhile"))
 
     def forget(self) -> None:
         """Nothing shall be recorded of it: it has not been tried."""

@@ -221,6 +221,22 @@ def test_who_lives_in_its_namespaces_follows(world: World) -> None:
     world.rt.containers.get("side").remove(force=True, timeout=0)
 
 
+def test_prune_leaves_what_an_update_has_set_aside(world: World) -> None:
+    world.publish("1")
+    old = world.run("web")
+    world.publish("2")
+    pruned: list[list[str]] = []
+
+    def prune(*_arguments: object) -> None:
+        pruned.append(world.rt.containers.prune())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("wherry.update.hooks.after", prune)
+        assert results(world.update()) == {"web": "true"}
+    assert pruned == [[]]
+    assert not world.rt.containers.exists(old.id)
+
+
 def test_local_policy_follows_the_name_in_the_store(world: World) -> None:
     world.publish("1")
     world.run("web", policy="local")
