@@ -108,18 +108,16 @@ def _from_url(call: Call, url: str, use: Callable[[str], list[str]]) -> list[str
 
 
 def _spooled(call: Call, read: Callable[[int], bytes], use: Callable[[str], list[str]]) -> list[str]:
-    """Copy a stream to a file that is gone at the end whatever happens, and *use* it."""
-    import os
+    """Copy a stream to a file without a name, which is gone at the end whatever happens, and *use* it."""
     import tempfile
 
-    directory = call.runtime.settings.engine.image_copy_tmp_dir
-    if not os.path.isdir(directory):
-        directory = "/var/tmp"
+    from wherry.registry.spool import spool_directory
+
     try:
-        with tempfile.NamedTemporaryFile(dir=directory, prefix="wherry-") as spool:
+        with tempfile.TemporaryFile(dir=spool_directory(call.runtime.settings)) as spool:
             while chunk := read(1 << 20):
                 spool.write(chunk)
             spool.flush()
-            return use(spool.name)
+            return use(f"/proc/self/fd/{spool.fileno()}")
     except OSError as error:
         raise from_os_error(error, "storing the input") from None

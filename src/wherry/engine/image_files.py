@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -16,33 +17,51 @@ if TYPE_CHECKING:
 
 
 class Output:
-    """A file to write: a temporary one beside *path* until :meth:`commit`, or *path* itself if it is no regular file.
+    """A file to write: one without a name until :meth:`commit`, or *path* itself if it is no regular file.
 
-    Raises wherry errors for what the file system refuses.
+    Where the file system cannot make files without names, a temporary one beside *path*.  Raises wherry errors for what
+    the file system refuses.
     """
 
     def __init__(self, path: str) -> None:
         self.path = path
         self._temporary = ""
+        self._nameless = False
         try:
             if _is_special(path):
                 self.fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
             else:
-                directory, base = os.path.split(os.path.realpath(path))
-                self._temporary = os.path.join(directory, f".{base}.{os.urandom(6).hex()}")
-                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-                self.fd = os.open(self._temporary, flags, 0o644)
+                self._directory, self._base = os.path.split(os.path.realpath(path))
+                self._create()
         except OSError as error:
             raise from_os_error(error, "creating file") from None
 
+    def _create(self) -> None:
+        try:
+            self.fd = os.open(self._directory or "/", os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o644)
+            self._nameless = True
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
+                raise
+            self._temporary = self._unused_name()
+            self.fd = os.open(self._temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+
+    def _unused_name(self) -> str:
+        return os.path.join(self._directory, f".{self._base}.{os.urandom(6).hex()}")
+
     def commit(self) -> None:
         """Put the file in its place."""
-        if self._temporary:
-            try:
-                os.rename(self._temporary, os.path.realpath(self.path))
-            except OSError as error:
-                raise from_os_error(error, "renaming file") from None
-            self._temporary = ""
+        try:
+            if self._nameless:
+                # Through a name of its own, so that a file that is there is replaced at once.
+                name = self._unused_name()
+                os.link(f"/proc/self/fd/{self.fd}", name, src_dir_fd=self.fd, follow_symlinks=True)
+                self._temporary, self._nameless = name, False
+            if self._temporary:
+                os.rename(self._temporary, os.path.join(self._directory, self._base))
+                self._temporary = ""
+        except OSError as error:
+            raise from_os_error(error, "renaming file") from None
 
     def close(self) -> None:
         """Without commit nothing stays. A second call does nothing."""

@@ -225,6 +225,27 @@ def test_streams_between_wherry_and_podman(
     assert runtime.images.get("localhost/nasty:1").id == nasty.id
 
 
+def test_a_killed_save_leaves_no_file(runtime: Runtime, tools: Tools, layout: str, tmp_path: Path) -> None:
+    runtime.images.pull(f"oci:{layout}:nasty")
+    name = f"localhost{layout}:latest"
+    target = tmp_path / "out"
+    target.mkdir()
+    code = (
+        "import os\nfrom wherry.engine import image_files\n"
+        "image_files.Output.commit = lambda self: os.kill(os.getpid(), 9)\n"
+        "from wherry.cli.main import console; console()"
+    )
+    words = ["--root", tools.graph_root, "--runroot", tools.run_root, "--storage-driver", "overlay", "save", "-q"]
+    for format in ("docker-archive", "oci-archive"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *words, "--format", format, "-o", str(target / "saved"), name],
+            env={**os.environ, "PYTHONPATH": SOURCE}, check=False,
+        )
+        assert done.returncode == -9 and os.listdir(target) == []
+    runtime.images.save(name, str(target / "saved"))
+    assert os.listdir(target) == ["saved"] and (target / "saved").stat().st_mode & 0o777 == 0o644
+
+
 class _Files(BaseHTTPRequestHandler):
     def __init__(self, data: bytes, *args: Any) -> None:
         self.data = data
@@ -247,7 +268,7 @@ def test_import_from_a_url(runtime: Runtime, tools: Tools, nasty: MadeImage) -> 
     threading.Thread(target=server.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{server.server_address[1]}"
     try:
-        image = wherry(tools, "import", "-q", "-c", "ENV A=b", f"{url}/root.tar.gz", "web:1").strip()
+        image = wherry(tools, "import", "-q", "-c", "ENV A=b", f"{url}/root.tar.gz", "web:1").split()[-1]
         record = runtime.images.get("web:1").record
         assert image == f"sha256:{record.id}"
         assert runtime.store.layer_chain(record.layer)[0].diff_digest == nasty.diff_ids[0]
