@@ -28,7 +28,7 @@ from docker import docker
 from engines import REPOSITORY, Engine, engines
 from inprocess import measure_in_process
 from suites import all_workloads
-from suites.transfers import Transfers
+from suites.transfers import NAMES, Transfers
 from workloads import IMAGE, Sample, Workload, empty, fill, timed
 
 HUGETLB = "/sys/fs/cgroup/hugetlb"
@@ -108,7 +108,7 @@ def measure(given: argparse.Namespace, all_engines: list[Engine], base: str) -> 
         peers = [engine for engine in all_engines if workload.docker or engine.name != "docker"]
         rows.append(compare(workload, peers, workload.runs or given.runs))
         print(line(rows[-1], all_engines), flush=True)
-    if not given.only or "image" in given.only:
+    if any(given.only in name for name in NAMES):
         rows += transfers(given, all_engines, base)
     for engine in all_engines:
         empty(engine)

@@ -18,6 +18,10 @@ from workloads import IMAGE, Workload
 
 BIG = "localhost/bench/big:latest"
 MANY = 500
+LOAD, SAVE, COMMIT, LIST = "image load, 200 MB", "image save, 200 MB", "image commit, 20 MB", f"image list, {MANY}"
+PUSH, PUSH_AGAIN, PULL = "image push, 200 MB, new there", "image push, 200 MB, all there", "image pull, 200 MB"
+#: Of the workloads here: making what they need takes a while, so it is only done for one of these.
+NAMES = (LOAD, SAVE, PUSH, PUSH_AGAIN, PULL, COMMIT, LIST)
 
 
 class Registry:
@@ -87,30 +91,30 @@ class Transfers:
     def workloads(self) -> list[Workload]:
         return [
             Workload(
-                "image load, 200 MB", lambda tag: ["load", "-q", "-i", self.archive], prepare=self._without, target=0.6
+                LOAD, lambda tag: ["load", "-q", "-i", self.archive], prepare=self._without, target=0.6
             ),
             Workload(
-                "image save, 200 MB", lambda tag: ["save", "-q", "-o", self.saved, BIG], prepare=self._with,
+                SAVE, lambda tag: ["save", "-q", "-o", self.saved, BIG], prepare=self._with,
                 restore=self._forget_saved, target=0.5,
             ),
             Workload(
-                "image push, 200 MB, new there",
+                PUSH,
                 lambda tag: ["push", "-q", "--tls-verify=false", BIG, self.pushed], prepare=self._with_empty_registry,
                 target=0.5,
             ),
             Workload(
-                "image push, 200 MB, all there",
+                PUSH_AGAIN,
                 lambda tag: ["push", "-q", "--tls-verify=false", BIG, self.pushed], prepare=self._with,
             ),
             Workload(
-                "image pull, 200 MB", lambda tag: ["pull", "-q", "--tls-verify=false", self.remote],
+                PULL, lambda tag: ["pull", "-q", "--tls-verify=false", self.remote],
                 prepare=self._without, target=0.5,
             ),
             Workload(
-                "image commit, 20 MB", lambda tag: ["commit", "-q", f"b{tag}", f"localhost/committed{tag}"],
+                COMMIT, lambda tag: ["commit", "-q", f"b{tag}", f"localhost/committed{tag}"],
                 prepare=_with_20_megabytes, restore=_forget_commit, target=0.5,
             ),
-            Workload(f"image list, {MANY}", lambda tag: ["images"], prepare=self._with_many, target=0.8),
+            Workload(LIST, lambda tag: ["images"], prepare=self._with_many, target=0.8),
         ]
 
     def _without(self, engine: Engine, tag: str) -> None:
