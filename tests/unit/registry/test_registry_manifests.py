@@ -144,7 +144,7 @@ class TestConfig:
             (b"junk", "invalid image configuration"),
             (b"[]", "not a JSON object"),
             (b"[" * 100_000, "invalid image configuration"),
-            (b'{"rootfs": 5}', "0 diff IDs for 2 layers"),
+            (b'{"rootfs": 5}', "rootfs is not an object"),
             (b'{"rootfs": {}}', "0 diff IDs for 2 layers"),
             (b'{"rootfs": {"diff_ids": null}}', "0 diff IDs for 2 layers"),
             (b'{"rootfs": {"diff_ids": {}}}', "not a list of digests"),
