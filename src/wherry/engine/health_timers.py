@@ -8,9 +8,9 @@ from __future__ import annotations
 import fcntl
 import os
 
-from wherry.errors import WherryError
+from wherry.errors import Unavailable, WherryError
 from wherry.health import schedule
-from wherry.health.timers import Job, SupervisorTimers, schedule_of
+from wherry.health.timers import Job, SupervisorTimers
 from wherry.model.timestamps import now_ns, parse_ns
 from wherry.sys import log
 from wherry.sys.files import make_dirs
@@ -53,6 +53,8 @@ def forget(runtime: Runtime, identity: str) -> None:
     if systemd is not None:
         try:
             systemd.stop(identity)
+        except Unavailable as error:        # then it was not there to start one either
+            log.debug(f"health check timer of container {identity}: {error}")
         except WherryError as error:
             log.warning(f"removing health check timer of container {identity}: {error}")
     Turn.forget(runtime, identity)
@@ -150,8 +152,3 @@ class Turn:
             os.unlink(f"{runtime.paths.health}/probes/{identity}.lock")
         except FileNotFoundError:
             pass
-
-
-def is_scheduled(runtime: Runtime, identity: str) -> bool:
-    """Does the supervisor's schedule have the container?"""
-    return os.path.exists(f"{schedule_of(runtime.paths.health)}/{identity}")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from wherry.sys.systemd_bus import Bus, BusError, user_bus_address
+from wherry.sys.systemd_bus import NO_SUCH_UNIT, Bus, BusError, user_bus_address
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,7 +50,11 @@ class SystemdTimers:
     def _remove(self, bus: Bus, container: str) -> None:
         """Stop the timer, not the service: it may be this very process."""
         for unit in bus.list_units([f"{_prefix(container)}*.timer"]):
-            bus.stop_unit(unit.name)
+            try:
+                bus.stop_unit(unit.name)
+            except BusError as error:
+                if error.name != NO_SUCH_UNIT:      # gone meanwhile
+                    raise
 
 
 def _prefix(container: str) -> str:
