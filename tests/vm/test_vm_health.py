@@ -151,12 +151,16 @@ def test_a_service_is_ready_when_its_container_is_healthy(machine: Machine) -> N
 [Service]
 Type=notify
 NotifyAccess=all
-ExecStart=/usr/local/bin/wherry run -d --name box --replace --network none --sdnotify=healthy --cgroups=split \\
+ExecStart=/usr/local/bin/wherry run -d --name box --replace --network none --sdnotify=healthy \\
   --health-cmd "cat /tmp/ok" --health-interval 1s {IMAGE} sleep 1000
 ExecStop=/usr/local/bin/wherry rm -f -t 0 box
 """)
-    machine.run("systemctl daemon-reload; systemctl start --no-block healthy.service; sleep 4")
+    machine.run("systemctl daemon-reload; systemctl start --no-block healthy.service")
+    deadline = time.monotonic() + 60
+    while machine.run("wherry exec box true", check=False).code:
+        assert time.monotonic() < deadline, machine.run("systemctl status healthy.service", check=False).out
+        time.sleep(0.5)
     assert machine.run("systemctl is-active healthy.service", check=False).out == "activating\n"
-    machine.run("wherry exec box touch /tmp/ok; timeout 30 systemctl start healthy.service")
+    machine.run("wherry exec box touch /tmp/ok; timeout 60 systemctl start healthy.service")
     assert machine.run("systemctl is-active healthy.service").out == "active\n"
     machine.run("systemctl stop healthy.service; rm /run/systemd/system/healthy.service; systemctl daemon-reload")
