@@ -29,7 +29,8 @@ class EnvironmentFacts(Record):
     listen_fds: str = ""
     listen_pid: str = ""
     listen_fdnames: str = ""
-    systemd_unit: str = ""                   # PODMAN_SYSTEMD_UNIT: the unit a generated service runs us for
+    systemd_unit: str = ""                   # PODMAN_SYSTEMD_UNIT or WHERRY_SYSTEMD_UNIT: the unit we run for
+    invocation_id: str = ""                  # set by systemd.exec(5) for what a service starts
     userns: str = ""                         # PODMAN_USERNS: default of --userns
     source_date_epoch: str = ""
     helper_binary_dir: str = ""              # CONTAINERS_HELPER_BINARY_DIR
@@ -49,6 +50,7 @@ _TEXTS = {
     "listen_fds": "LISTEN_FDS",
     "listen_pid": "LISTEN_PID",
     "listen_fdnames": "LISTEN_FDNAMES",
+    "invocation_id": "INVOCATION_ID",
     "systemd_unit": "PODMAN_SYSTEMD_UNIT",
     "userns": "PODMAN_USERNS",
     "source_date_epoch": "SOURCE_DATE_EPOCH",
@@ -70,6 +72,8 @@ def facts(variables: Mapping[str, str], engine_env: Sequence[str] = ()) -> Envir
     if engine_env:
         variables = {**variables, **dict(_split(line) for line in engine_env)}
     found = {field: value for field, name in _TEXTS.items() if (value := variables.get(name))}
+    if "systemd_unit" not in found and (unit := variables.get("WHERRY_SYSTEMD_UNIT")):
+        found["systemd_unit"] = unit
     proxies = {name: value for name in PROXY_NAMES if (value := variables.get(name))}
     return EnvironmentFacts(proxies=proxies or EMPTY, **found)
 

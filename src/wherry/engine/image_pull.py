@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wherry.engine import image_lookup
+from wherry.engine.notify import MoreTime
 from wherry.engine.undo import Undo
 from wherry.errors import Corrupt, InUse, InvalidArgument, NoSuchImage, WherryError
 from wherry.model.event import Event
@@ -77,7 +78,8 @@ def pull(runtime: Runtime, text: str, options: PullOptions, reporter: Reporter) 
     if policy == "missing" and local is not None:
         return local
     try:
-        return _pull_candidates(runtime, text, options, reporter, local if policy == "newer" else None)
+        with MoreTime(runtime):
+            return _pull_candidates(runtime, text, options, reporter, local if policy == "newer" else None)
     except WherryError:
         if policy == "newer" and local is not None:
             return local

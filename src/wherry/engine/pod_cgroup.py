@@ -33,9 +33,9 @@ def prepare(runtime: Runtime, pod: str) -> None:
     if not resources or not config.uses_pod_cgroup or not state.cgroup_path:
         return
     if runtime.settings.engine.cgroup_manager == "systemd":
-        from wherry.sys import log
+        from wherry.engine.systemd_units import make_pod_slice
 
-        log.warning(f"limits of pod {config.name} are not applied: systemd manages its control group")
+        make_pod_slice(runtime, state.cgroup_path.rpartition("/")[2], resources)
         return
     from wherry.sys import cgroups
 
@@ -54,6 +54,11 @@ def prepare(runtime: Runtime, pod: str) -> None:
         raise from_os_error(error, f"setting limits of pod {config.name}") from None
 
 
+def weight_of(shares: int) -> int:
+    """The conversion of the OCI runtimes: 2..262144 shares of version 1 to a weight of 1..10000."""
+    return 1 + (shares - 2) * 9999 // 262142
+
+
 def _unified(resources: Mapping[str, Any]) -> dict[str, str]:
     """File -> text for version 2 of control groups (cgroup-v2.rst)."""
     found = {}
@@ -65,8 +70,7 @@ def _unified(resources: Mapping[str, Any]) -> dict[str, str]:
     if cpu.get("quota"):
         found["cpu.max"] = f"{cpu['quota']} {cpu.get('period') or _DEFAULT_PERIOD}"
     if cpu.get("shares"):
-        # The conversion of the OCI runtimes: 2..262144 shares to a weight of 1..10000.
-        found["cpu.weight"] = str(1 + (cpu["shares"] - 2) * 9999 // 262142)
+        found["cpu.weight"] = str(weight_of(cpu["shares"]))
     if memory.get("swap") and memory.get("limit"):
         found["memory.swap.max"] = "max" if memory["swap"] < 0 else str(memory["swap"] - memory["limit"])
     return found

@@ -109,7 +109,8 @@ def cgroup_path(runtime: Runtime, pod: PodConfig) -> str:
     if not pod.uses_pod_cgroup or not pod.cgroup_parent:
         return pod.cgroup_parent
     if runtime.settings.engine.cgroup_manager == "systemd":
-        return f"{pod.cgroup_parent.removesuffix('.slice')}-wherry_pod_{pod.id}.slice"
+        stem = os.path.basename(pod.cgroup_parent).removesuffix(".slice")
+        return f"{pod.cgroup_parent}/{stem}-wherry_pod_{pod.id}.slice"
     return f"{pod.cgroup_parent.rstrip('/')}/pod-{pod.id}"
 
 

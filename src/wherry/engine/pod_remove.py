@@ -71,7 +71,13 @@ def _remove_cgroup(runtime: Runtime, path: str) -> None:
     from wherry.sys import cgroups, log
 
     if runtime.settings.engine.cgroup_manager == "systemd":
-        return      # the slice goes when nothing is in it
+        from wherry.engine.systemd_units import remove_slice
+
+        try:
+            remove_slice(runtime, path.rpartition("/")[2])
+        except WherryError as error:
+            log.warning(f"removing control group {path}: {error}")
+        return
     try:
         cgroups.remove(path)
     except OSError as error:

@@ -13,6 +13,7 @@ from wherry.engine.exit_command import environment, with_shortcut
 from wherry.errors import RuntimeFailed, StateError, Unavailable, from_os_error
 from wherry.model.mount import Mount
 from wherry.oci import bundle, conmon, seccomp_cache
+from wherry.spec.cgroup import actual_path
 from wherry.spec.compile import compile as compile_spec
 from wherry.spec.host import StartFacts
 from wherry.sys.files import make_dirs
@@ -61,6 +62,10 @@ def create_in_runtime(held: LockedContainer) -> None:
         created = conmon.create(conmon_path, oci, _launch(held))
         drop_shared_memory(held)
         _remember(held, created, spec)
+        if runtime.settings.engine.cgroup_manager == "systemd":
+            from wherry.engine.systemd_units import settle_conmon
+
+            settle_conmon(held)
         state.runtime = config.runtime
         if config.log_max_files:
             from wherry.engine import log_rotation
@@ -103,7 +108,7 @@ def _remember(held: LockedContainer, created: Created, spec: Mapping[str, Any]) 
     state = held.state
     state.pid, state.pid_start = created.pid, created.pid_start
     state.conmon_pid, state.conmon_start = created.conmon_pid, created.conmon_start
-    state.cgroup_path = (spec.get("linux") or {}).get("cgroupsPath") or ""
+    state.cgroup_path = actual_path((spec.get("linux") or {}).get("cgroupsPath") or "")
 
 
 def _facts(held: LockedContainer, root: str) -> StartFacts:
@@ -133,7 +138,7 @@ def _facts(held: LockedContainer, root: str) -> StartFacts:
         name_as_hostname=runtime.settings.containers.container_name_as_hostname,
         rootless=runtime.settings.rootless,
         unified=cgroups.layout().mode == "v2",
-        own_cgroup=cgroups.own_path() if config.cgroups_mode == "split" else "",
+        own_cgroup=_split_cgroup(config.cgroups_mode),
         systemd_hierarchy=_systemd_hierarchy() if config.systemd else None,
         rlimits={name: limits.rlimit(name) for name in {"nofile", "nproc", *asked}},
         can_raise_limits=limits.can_raise(),
@@ -258,13 +263,43 @@ def _seccomp(held: LockedContainer) -> Mapping[str, Any] | None:
 
 def _environment(held: LockedContainer) -> dict[str, str]:
     environment: dict[str, str] = {}
-    if held.config.sdnotify_socket and held.config.sdnotify_mode == "container":
+    if held.runtime.settings.environment.listen_fds:
+        from wherry.engine.activation import variables as activation_variables
+
+        environment.update(activation_variables(held))
+    if _relays_to(held):
         environment["NOTIFY_SOCKET"] = "/run/notify/notify.sock"
     if held.config.env_secrets:
         from wherry.engine.secret_mounts import variables
 
         environment.update(variables(held))
     return environment
+
+
+def _relays_to(held: LockedContainer) -> str:
+    """The service manager's socket, where what the container says to it is to go."""
+    if not (held.config.sdnotify_socket or held.runtime.settings.environment.notify_socket):
+        return ""
+    from wherry.engine.notify import relays_to
+
+    return relays_to(held)
+
+
+def _passed_on(held: LockedContainer) -> int:
+    """The number of sockets the service manager opened for the container."""
+    if not held.runtime.settings.environment.listen_fds:
+        return 0
+    from wherry.engine.activation import passed_on
+
+    return passed_on(held)
+
+
+def _split_cgroup(mode: str) -> str:
+    if mode != "split":
+        return ""
+    from wherry.engine.systemd_units import split_cgroup
+
+    return split_cgroup()
 
 
 def _devices(held: LockedContainer) -> list[Any]:
@@ -310,9 +345,10 @@ def _launch(held: LockedContainer) -> Launch:
         conmon_pid_file=config.conmon_pid_file,
         timeout=config.timeout,
         no_cgroups=config.cgroups_mode == "disabled",
+        plain_cgroup=config.cgroups_mode == "split",
         no_pivot=runtime.settings.engine.no_pivot_root,
         no_new_keyring=not runtime.settings.containers.keyring,
-        preserve_fds=config.preserve_fds,
-        sdnotify_socket=config.sdnotify_socket if config.sdnotify_mode == "container" else "",
+        preserve_fds=config.preserve_fds or _passed_on(held),
+        sdnotify_socket=_relays_to(held),
         env=environment(runtime),
     )

@@ -174,7 +174,7 @@ def launch(held: LockedContainer) -> None:
     except BaseException as error:
         _take_back(held, status.EXITED, error)
         raise
-    if held.config.sdnotify_socket:
+    if held.config.sdnotify_socket or held.runtime.settings.environment.notify_socket:
         from wherry.engine.notify import tell_started
 
         tell_started(held)

@@ -112,6 +112,14 @@ def give_to_root(held: LockedContainer, files: Mapping[str, str]) -> None:
             os.chown(path, uid, gid, follow_symlinks=False)
 
 
+def _relays_notifications(held: LockedContainer) -> bool:
+    if not (held.config.sdnotify_socket or held.runtime.settings.environment.notify_socket):
+        return False
+    from wherry.engine.notify import relays_to
+
+    return bool(relays_to(held))
+
+
 def bind_mounts(held: LockedContainer) -> dict[str, str]:
     """destination -> file on the host for everything but name resolution."""
     config = held.config
@@ -124,7 +132,7 @@ def bind_mounts(held: LockedContainer) -> dict[str, str]:
         with open(path, "wb") as file:
             file.write(data)
         files["/etc/localtime"] = path
-    if config.sdnotify_socket and config.sdnotify_mode == "container":
+    if _relays_notifications(held):
         from wherry.sys.files import make_dirs
 
         make_dirs(f"{config.static_dir}/notify")

@@ -67,6 +67,7 @@ class Launch(Record):
     timeout: int = 0                        # seconds the container may run, 0 for no limit
     conmon_cgroup: str = ""                 # cgroup path conmon is moved to, empty to leave it in ours
     no_cgroups: bool = False                # crun only: make no cgroup
+    plain_cgroup: bool = False              # make the cgroup directly even where systemd manages cgroups
     no_pivot: bool = False
     no_new_keyring: bool = False
     preserve_fds: int = 0                   # so many of our descriptors from 3 on reach the container
@@ -233,7 +234,7 @@ def conmon_arguments(conmon_path: str, runtime: OciRuntime, launch: Launch) -> l
     argv += conmon_log_options(
         launch.log_driver, launch.log_path, size=launch.log_size, tag=launch.log_tag, sync=launch.sync_log
     )
-    if runtime.systemd_cgroup and not launch.no_cgroups:
+    if runtime.systemd_cgroup and not launch.no_cgroups and not launch.plain_cgroup:
         argv.append("--systemd-cgroup")
     argv += runtime_arguments(runtime, launch.runtime_log, no_cgroups=launch.no_cgroups)
     if launch.terminal:

@@ -53,8 +53,29 @@ def cgroups_path(config: ContainerConfig, *, own: str = "", rootless: bool = Fal
     if config.cgroups_mode == "split":
         return f"{own.rstrip('/')}/{SCOPE_PREFIX}-payload-{config.id}"
     if config.cgroup_manager == "systemd":
-        return f"{os.path.basename(config.cgroup_parent)}:{SCOPE_PREFIX}:{config.id}"
+        return f"{slice_of(config)}:{SCOPE_PREFIX}:{config.id}"
     if rootless and not config.cgroup_parent:
         return ""
     return f"{config.cgroup_parent.rstrip('/')}/ctr-{config.id}"
 
+
+def slice_of(config: ContainerConfig) -> str:
+    """The slice systemd puts the container's scopes in: the last part of the parent."""
+    return os.path.basename(config.cgroup_parent)
+
+
+def slice_path(name: str) -> str:
+    """The control group of a slice: ``a-b.slice`` is in ``a.slice`` (systemd.slice(5))."""
+    stem = name.removesuffix(".slice")
+    if stem in ("", "-"):
+        return ""
+    parts = stem.split("-")
+    return "".join(f"/{'-'.join(parts[:count])}.slice" for count in range(1, len(parts) + 1))
+
+
+def actual_path(cgroups_path: str) -> str:
+    """Where the group of ``linux.cgroupsPath`` is: systemd's ``slice:prefix:name`` is a scope in a slice."""
+    if cgroups_path.startswith("/") or cgroups_path.count(":") != 2:
+        return cgroups_path
+    parent, prefix, name = cgroups_path.split(":")
+    return f"{slice_path(parent)}/{prefix}-{name}.scope"

@@ -127,6 +127,19 @@ def create(path: str, where: Layout | None = None) -> None:
                 _inherit_cpuset(directory)
 
 
+def create_leaf(path: str, where: Layout) -> None:
+    """Make the cgroup *path* of the unified tree, whose parent exists; what the parent hands down stays as it is."""
+    try:
+        os.mkdir(where.directory(where.unified, path), 0o755)
+    except FileExistsError:
+        pass
+
+
+def members(path: str, where: Layout) -> list[int]:
+    """Pids in the cgroup *path* of the unified tree itself, not those in groups below it."""
+    return [int(pid) for pid in read_bytes(where.directory(where.unified, path) + "/cgroup.procs").split()]
+
+
 def _hand_down(directory: str) -> None:
     """Enable the controllers *directory* has for its children, one by one: some may be refused."""
     available = read_text(f"{directory}/cgroup.controllers").split()
