@@ -27,7 +27,9 @@ FACTS = ROOT / "tests" / "data" / "podman-cli.json"
 PAGE = ROOT / "COMPAT.md"
 
 #: Commands Podman does not have, and flags of ours its commands do not have.
-OWN_COMMANDS = ("auto-update history", "auto-update rollback")
+OWN_COMMANDS = (
+    "auto-update history", "auto-update rollback", "system install-units", "system restart-all", "system stop-all",
+)
 OWN_FLAGS = {
     "auto-update": ("exclude", "filter", "retry-bad", "window"), "healthcheck run": ("ignore-result",),
     "system reset": ("images",),

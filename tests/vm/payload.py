@@ -44,6 +44,8 @@ def make(guest: Guest, directory: Path) -> Path:
     subprocess.run(
         [sys.executable, REPOSITORY / "scripts/busybox_image.py", tree / "busybox", "--tag", IMAGE], check=True
     )
+    # A layout that is a directory would be named by its path when loaded.
+    run("tar", "-C", tree / "busybox", "-cf", tree / "busybox.tar", ".")
     in_guest(guest, tree, INSTALL)
     disk = directory / "payload.img"
     run("truncate", "-s", "512M", disk)

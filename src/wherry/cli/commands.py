@@ -175,10 +175,17 @@ COMMANDS: dict[str, tuple[str, str, str, str, str]] = {
         "system_check:check", "", "Look for damage in the store and mend it", "", "0"),
     "system df": ("system_df:df", "", "Show what images, containers and volumes take", "", "0"),
     "system events": ("system_events:events", "", "Show what happened, and what happens", "events", "0"),
+    "system install-units": (
+        "system_units:install_units", "", "Write wherry's own systemd units", "", "0"),
     "system migrate": ("system_prune:migrate", "", "Accepted for Podman's sake; there is nothing to migrate", "", "0"),
     "system prune": ("system_prune:prune", "", "Remove everything nobody uses", "", "0"),
     "system renumber": (
         "system_prune:renumber", "", "Accepted for Podman's sake; there is nothing to renumber", "", "0"),
+    "system restart-all": (
+        "system_boot:restart_all", "", "Start the containers that come back after a reboot", "", "0"),
+    "system stop-all": (
+        "system_boot:stop_all", "", "Stop all containers before a reboot, so that restart-all brings them back", "",
+        "0"),
     "system reset": ("system_prune:reset", "", "Remove everything this engine made", "", "0"),
     "system info": ("system_info:info", "", "Show host, store and engine", "info", "0"),
     "version": ("system_version:version", "", "Show the version", "", "0"),

@@ -20,6 +20,10 @@ _NOT_FOUND = ("executable file not found in", "no such file or directory", "open
 _ERROR_LEVELS = ("error", "fatal", "panic")
 #: What crun and runc say of a container they do not know, and of one whose process has ended.
 _UNKNOWN = (" does not exist", "/status`: no such file or directory", "cannot open directory")
+_NO_BUS = (
+    "systemd manages control groups here and is reached over D-Bus: start it ('systemctl start dbus.socket'), or do "
+    "without with '--cgroup-manager cgroupfs'"
+)
 _ENDED = ("no such process", "container not running", "process already finished")
 
 
@@ -43,7 +47,8 @@ def classify(runtime: str, text: str) -> RuntimeFailed:
         doing = "assign" if attribute.endswith("/exec`") else "get" if attribute.endswith("/current`") else "process"
         text = f"{attribute}: OCI runtime error: unable to {doing} security attribute"
     text = text.strip("\n")
-    return RuntimeFailed(f"OCI runtime error: {runtime}: {text}")
+    hint = _NO_BUS if any(word in line for line in lower for word in ("sd-bus", "dbus")) else ""
+    return RuntimeFailed(f"OCI runtime error: {runtime}: {text}", hint=hint)
 
 
 def is_gone(text: str) -> bool:
