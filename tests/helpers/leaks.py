@@ -47,6 +47,7 @@ def leaks(runtime: Runtime, layers_before: int) -> list[str]:
     found += [f"teardown {name}" for name in listed(paths.networks + "/teardown")]
     found += [f"attached {name}" for name in listed(paths.networks + "/attached")]
     found += [f"mount claim of {name}" for name in listed(paths.run_dir + "/mounts")]
+    found += [f"forwarded ports of {name}" for name in listed(paths.networks + "/forward")]
     found += [f"session directory {name}" for name in listed(paths.run_dir + "/exec")]
     found += [f"health check {name}" for name in listed(paths.health + "/schedule")]
     found += [f"files of probe {name}" for name in listed(paths.health + "/probes")]

@@ -157,6 +157,8 @@ def _host_address(held: LockedContainer, status: Mapping[str, NetworkStatus], mo
         found = gateway(bridges)
         if found:
             return found
+    elif mode == "pasta":
+        return gateway(status) or local_address()
     return local_address()
 
 

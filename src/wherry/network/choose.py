@@ -67,6 +67,8 @@ def obstacle(settings: Settings) -> str:
         return f"containers.conf asks for the firewall driver {driver}"
     if not find_program("nft"):
         return "nft is not installed"
+    if settings.rootless:
+        return ""       # rules are made in a namespace of our own, where nobody else has any
     if not nftables.available():
         return "the kernel has no nf_tables, or does not let us use it"
     # A packet another table drops cannot be let through by ours; netavark adds its rules to iptables' own.

@@ -15,12 +15,12 @@ import sys
 from _socket import AF_INET, AF_INET6, IPPROTO_IPV6, IPV6_V6ONLY, SO_REUSEADDR, SOCK_CLOEXEC, SOL_SOCKET
 from _socket import socket as Socket
 
-from wherry.errors import RuntimeFailed
+from wherry.errors import RuntimeFailed, Unsupported
 from wherry.network.child import ENVIRONMENT
 from wherry.network.ports import KINDS, is_local, listening
 from wherry.sys.files import atomic_write, make_dirs, try_read_text
 from wherry.sys.namespaces import call_in_netns
-from wherry.sys.processes import SIGKILL, is_alive, spawn, start_time, wait_gone
+from wherry.sys.processes import is_alive, spawn, start_time, wait_gone, with_argument
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -80,11 +80,16 @@ def local_forwards(request: AttachRequest, targets: Mapping[int, str]) -> list[F
 
 
 def each(mapping: PortMapping) -> Iterator[tuple[str, int]]:
-    """(protocol, offset) of every port a process can forward: sctp it cannot."""
+    """(protocol, offset) of every port of a mapping. Raises ``Unsupported`` for sctp, which no process forwards."""
     for protocol in mapping.protocol.split(","):
-        if protocol in KINDS:
-            for offset in range(mapping.range or 1):
-                yield protocol, offset
+        if protocol not in KINDS:
+            raise Unsupported(
+                f"port {mapping.host_port}/{protocol} cannot be published on {mapping.host_ip or 'the host'}: "
+                f"{protocol} is not forwarded by a process",
+                hint="publish it on an address that is not ::1, on a bridge of the host",
+            )
+        for offset in range(mapping.range or 1):
+            yield protocol, offset
 
 
 class Forwards:
@@ -131,6 +136,8 @@ class Forwards:
                 fds = dict.fromkeys((0, 1, 2), null.fileno())
                 fds |= {number: each.fileno() for number, each in enumerate(bound, _FIRST_FD)}
 
+                atomic_write(self._file(container), f"0 0\n{text}".encode(), sync=False)     # so that it can be found
+
                 def start() -> int:
                     return spawn(words, env=ENVIRONMENT, fds=fds, new_session=True)
 
@@ -140,11 +147,7 @@ class Forwards:
         finally:
             for each in bound:
                 each.close()
-        try:
-            atomic_write(self._file(container), f"{pid} {start_time(pid)}\n{text}".encode(), sync=False)
-        except BaseException:
-            os.kill(pid, SIGKILL)
-            raise
+        atomic_write(self._file(container), f"{pid} {start_time(pid)}\n{text}".encode(), sync=False)
 
     def stop(self, container: str) -> None:
         """End the container's process; nothing to end is fine."""
@@ -152,12 +155,13 @@ class Forwards:
         if not os.path.exists(path):
             return
         pid, _text = self._known(container)
-        if pid:
+        # Without a pid its starter was killed before it could write one down.
+        for each in [pid] if pid else list(with_argument(path)):
             try:
-                start = start_time(pid)
-                os.kill(pid, _TERMINATE)
-                wait_gone(pid, start, timeout=5)
-                os.waitpid(pid, os.WNOHANG)
+                start = start_time(each)
+                os.kill(each, _TERMINATE)
+                wait_gone(each, start, timeout=5)
+                os.waitpid(each, os.WNOHANG)
             except (ProcessLookupError, ChildProcessError):
                 pass        # it was gone, or is not our child
         try:

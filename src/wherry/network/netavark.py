@@ -166,6 +166,10 @@ class NetavarkDriver:
 
     def arguments(self, program: str, action: str, namespace: str) -> list[str]:
         words = [program, "--config", self._directory]
+        firewall = self._settings.network.firewall_driver
+        if firewall:
+            # Every netavark knows the variable, only newer ones the option.
+            words = ["/usr/bin/env", f"NETAVARK_FW={firewall}", *words]
         aardvark = self._aardvark()
         if aardvark:
             words += ["--aardvark-binary", aardvark]

@@ -127,13 +127,18 @@ def slirp_status(options: Sequence[str]) -> dict[str, NetworkStatus]:
 
 
 def pasta_status(namespace: str, words: Sequence[str]) -> dict[str, NetworkStatus]:
-    """What pasta, started with *words*, gave the namespace: the addresses of its interface, and a name server."""
+    """What pasta, started with *words*, gave the namespace: the addresses of its interface, and a name server.
+
+    The "gateway" is where the host is found, with a pasta that has an address for that.
+    """
     from wherry.sys import rtnetlink
 
     with rtnetlink.open_in(namespace) as inside:
         found = [text for text in rtnetlink.subnets(inside) if not text.startswith(("127.", "::1/", "fe80"))]
         names = [link.name for link in rtnetlink.links(inside) if link.name != "lo"]
-    interface = NetInterface(subnets=[NetAddress(ipnet=text) for text in found])
+    option = "--map-guest-addr"
+    host = words[words.index(option) + 1] if option in words else ""
+    interface = NetInterface(subnets=[NetAddress(ipnet=text, gateway=host) for text in found])
     server = words[words.index("--dns-forward") + 1]
     return {"pasta": NetworkStatus(interfaces=dict.fromkeys(names[:1], interface), dns_server_ips=[server])}
 

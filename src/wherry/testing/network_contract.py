@@ -252,6 +252,15 @@ class Traffic:
             assert world.came_from(world.outside.ask(HOST4, 9002), OUTSIDE4)
             assert world.came_from(world.outside.ask(HOST4, 9000, udp=True), OUTSIDE4)
 
+    def test_sctp_has_a_rule(self, world: World) -> None:
+        """Not every kernel has its sockets, so the rule alone is looked at."""
+        world.network("a", A)
+        box = world.box("a", ports=[PortMapping(host_port=9100, container_port=7100, protocol="sctp")])
+        assert "9100" in world.rules()
+        box.detach()
+        world.driver.settle()
+        assert "9100" not in world.rules()
+
     def test_the_same_port_again_at_once(self, world: World) -> None:
         world.network("a", A)
         for _round in range(3):

@@ -60,6 +60,24 @@ def test_published_port_answers_and_goes_away(rt: Runtime) -> None:
     assert f"dport {port} " not in rules
 
 
+@pytest.mark.parametrize("backend", ["native", "netavark"])
+def test_published_on_ipv6_loopback(base: Path, rt: Runtime, backend: str) -> None:
+    port = free_port()
+    with open_runtime(base, network_backend=backend) as runtime:
+        command = ["httpd", "-f", "-h", "/www"]
+        with runtime.containers.start_detached(
+            IMAGE, command, ports=[f"[::1]:{port}:80"], stop_timeout=1
+        ) as container:
+            assert fetch(port, "[::1]") == "hello from wherry\n"
+            with socket.socket() as client, pytest.raises(ConnectionRefusedError):
+                client.connect(("127.0.0.1", port))
+            assert runtime.check(quick=True) == []
+            container.restart(timeout=0)
+            assert fetch(port, "[::1]") == "hello from wherry\n"
+        with socket.socket(socket.AF_INET6) as client, pytest.raises(ConnectionRefusedError):
+            client.connect(("::1", port))
+
+
 def test_the_same_port_again_at_once(rt: Runtime) -> None:
     port = free_port()
     for _round in range(3):

@@ -135,6 +135,21 @@ class TestNative(NetworkContract):
         with box.listen(80):
             assert world.outside.ask(HOST4, 8080) == OUTSIDE4
 
+    def test_a_forwarding_process_whose_starter_was_killed(self, world: World, tmp_path: Path) -> None:
+        """It was started and nobody wrote its pid down."""
+        world.network("a", "10.70.1.0/24")
+        box = world.box("a", ports=[PortMapping(host_ip="::1", host_port=8080, container_port=80)])
+        record = tmp_path / "run/networks/forward" / box.id
+        record.write_text("0 0\n" + record.read_text().partition("\n")[2])
+        assert world.driver.check({box.id}) == [f"the process that forwards ports of container {box.id[:12]} is gone"]
+        world.driver.repair({box.id})
+        assert world.driver.check({box.id}) == []
+        with box.listen(80):
+            assert world.host.ask("::1", 8080)
+        record.write_text("0 0\n")
+        box.detach()
+        assert processes_of(str(record)) == []
+
     def test_a_vlan_of_the_bridge(self, world: World) -> None:
         world.network("a", "10.70.1.0/24", options={"vlan": "7"})
         try:
@@ -223,6 +238,11 @@ class Rootless:
         yield from living(world, tmp_path)
         assert not driver.shared.exists(), "the namespace stays"
         assert processes_of(run_dir) == []
+
+    def test_sctp_has_a_rule(self, world: World) -> None:
+        world.network("a", "10.70.1.0/24")
+        with pytest.raises(Unsupported, match="port 9100/sctp cannot be published on the host"):
+            world.box("a", ports=[PortMapping(host_port=9100, container_port=7100, protocol="sctp")])
 
     def test_the_namespace_comes_and_goes_with_containers(self, world: World) -> None:
         driver = world.driver

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from wherry.config.settings import NetworkSettings, Settings
 from wherry.errors import InvalidArgument, Unavailable
 from wherry.network import choose
+from wherry.network.rootless import RootlessDriver
 
 
 def settings(**network: str) -> Settings:
@@ -47,3 +50,12 @@ def test_what_was_asked(host: dict[str, object]) -> None:
     assert choose.chosen(settings(firewall_driver="none")) == "native"
     with pytest.raises(InvalidArgument, match='unsupported network backend "cni", check network_backend'):
         choose.chosen(settings(network_backend="cni"))
+
+
+def test_a_rootless_engine_works_in_a_namespace_of_its_own(host: dict[str, object], tmp_path: Path) -> None:
+    host |= {"kernel": False, "drops": True, "legacy": "filter\n"}     # what the host's own namespace has is no matter
+    driver = choose.choose(settings().replace(rootless=True), str(tmp_path))
+    assert isinstance(driver, RootlessDriver)
+    assert driver.name == "native"
+    assert not driver.shared.exists()
+    assert driver.check(set()) == []

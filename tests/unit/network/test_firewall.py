@@ -62,6 +62,14 @@ def test_ranges_protocols_and_addresses() -> None:
     ]
 
 
+def test_sctp_and_owners() -> None:
+    ports = firewall.port_elements(attached(PortMapping(host_port=7, container_port=8, protocol="sctp")), ["closed"])
+    assert ports[0] == ("ports4", "sctp . 7", "10.9.1.2 . 8")
+    assert firewall.add_ports(ports[:1], "ab12/0123456789ab") == (
+        'add element inet wherry ports4 { sctp . 7 comment "ab12/0123456789ab" : 10.9.1.2 . 8 }\n'
+    )
+
+
 def test_removing_what_is_gone_is_fine() -> None:
     script = firewall.remove_ports([("ports4", "tcp . 80", "10.9.1.2 . 8080")])
     assert script.splitlines() == [
