@@ -9,10 +9,14 @@ from wherry.cli import targets
 from wherry.cli.containers_stop import ALL, LATEST
 from wherry.cli.flags import Flag, UsageError
 from wherry.errors import NoSuchContainer, NotFound, StateError, WherryError
+from wherry.model.ids import is_hex
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wherry.cli.call import Call
+
+#: Length of a whole id.
+FULL = 64
 
 CLEANUP = (
     ALL,
@@ -68,4 +72,5 @@ def _container(call: Call, text: str) -> None:
             if call.flags.on("rmi") and image:
                 call.runtime.images.remove(image)
     except NoSuchContainer:
-        return
+        if not (len(text) == FULL and is_hex(text)):
+            raise       # not what conmon says of a container that was removed meanwhile

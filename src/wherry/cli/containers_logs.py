@@ -44,7 +44,7 @@ def show(call: Call, containers: Sequence[Container]) -> int:
     """Show the logs of *containers* as the flags of ``logs`` ask."""
     flags = call.flags
     options = _options(call)
-    plain = len(containers) == 1 and not flags.on("names") and not flags.on("color")
+    plain = len(containers) == 1 and not flags.on("color")
     if plain and containers[0].config.log_driver in FILES:
         _copy(call, containers[0], options)
         return 0
@@ -115,7 +115,7 @@ def _writer(call: Call, container: Container, index: int, count: int) -> LineWri
     from wherry.logs.writer import LineWriter
 
     flags = call.flags
-    prefix = container.name if flags.on("names") else short(container.id) if count > 1 else ""
+    prefix = "" if count == 1 else container.name if flags.on("names") else short(container.id)
     return LineWriter(
         1, 2, timestamps=flags.on("timestamps"), prefix=prefix, color=index if flags.on("color") else -1
     )

@@ -69,7 +69,7 @@ def listing(
     Without *all* (or a status filter, or *last*) only running containers; *last* keeps the n newest; *external* adds
     containers that other engines have on the same store.  Raises ``InvalidArgument`` for a bad filter.
     """
-    everything = all or last > 0 or external or "status" in filters or "exited" in filters
+    everything = all or last > 0 or "status" in filters or "exited" in filters
     rows = runtime.state.container_rows(all=True, namespace=runtime.settings.options.namespace)
     if _settled(runtime):
         rows = runtime.state.container_rows(all=True, namespace=runtime.settings.options.namespace)

@@ -49,5 +49,5 @@ def is_name(text: str) -> bool:
 def check_name(text: str) -> str:
     """Return *text* if it is a valid object name, else raise :class:`InvalidArgument` in Podman's words."""
     if not is_name(text):
-        raise InvalidArgument(f"names must match [a-zA-Z0-9][a-zA-Z0-9_.-]*: invalid argument: {text!r}")
+        raise InvalidArgument("names must match [a-zA-Z0-9][a-zA-Z0-9_.-]*: invalid argument")
     return text

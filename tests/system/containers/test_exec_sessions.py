@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import gc
+import os
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from tests.helpers.leaks import processes_of
+from tests.system.engine.recovering import until
 from tests.system.fixtures.engine import IMAGE
 
 from wherry.engine.container import Container
+from wherry.engine.execs import run_detached
 from wherry.engine.runtime import Runtime
 from wherry.errors import ExecStateError, NoSuchExecSession, RuntimeCommandNotFound, StateError
+from wherry.model.exec_session import ExecConfig
 
 pytestmark = pytest.mark.system
 
@@ -96,15 +103,38 @@ def test_sessions_end_with_their_container(rt: Runtime, box: Container) -> None:
 
 
 def test_many_leave_nothing(rt: Runtime, box: Container) -> None:
-    import gc
-    import os
+    """Of every kind; WHERRY_TEST_EXECS says how many (a few thousand show what grows slowly)."""
+    def memory(pid: int) -> int:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
-    box.exec(["true"])          # opens what stays open, such as the database
-    gc.collect()
-    before = len(os.listdir("/proc/self/fd"))
-    for number in range(20):
-        assert box.exec(["sh", "-c", f"exit {number}"]).exit_code == number
-    gc.collect()
-    assert len(os.listdir("/proc/self/fd")) <= before
-    assert box.exec_sessions() == []
+    def one(number: int) -> None:
+        kind = number % 3
+        if kind == 0:
+            assert box.exec(["sh", "-c", f"exit {number % 100}"]).exit_code == number % 100
+        elif kind == 1:
+            session = box.exec_create(["true"])
+            session.start()
+            assert session.wait(timeout=20) == 0
+            session.remove()
+        else:
+            run_detached(rt, box.id, ExecConfig(command=["true"]))
+
+    def idle() -> None:
+        until(lambda: box.exec_sessions() == [] and len(processes_of(str(rt.paths.run_dir))) == 1)      # conmon
+        gc.collect()
+
+    for number in range(3):     # opens what stays open, such as the database
+        one(number)
+    idle()
+    conmon = box.state().conmon_pid
+    places = {pid: f"/proc/{pid}/fd" for pid in (os.getpid(), conmon)}
+    open_before = {pid: len(os.listdir(place)) for pid, place in places.items()}
+    memory_before = {pid: memory(pid) for pid in places}
+    for number in range(int(os.environ.get("WHERRY_TEST_EXECS", "45"))):
+        one(number)
+    idle()
+    for pid, place in places.items():
+        assert len(os.listdir(place)) <= open_before[pid]
+        assert memory(pid) - memory_before[pid] < 4 << 20
     assert os.listdir(f"{rt.paths.run_dir}/exec") == []
+    assert rt.state.exec_ids(box.id) == []
