@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from wherry.spec.pod_spec import PodSpec
 
 PAUSE = "/catatonit"
+#: What is mounted over files of the root all infra containers share.
+_MOUNTED_FILES = (PAUSE, "/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/run/.containerenv")
 
 
 def create(runtime: Runtime, spec: PodSpec, reporter: Reporter | None = None) -> PodConfig:
@@ -216,7 +218,10 @@ def _pause_program(runtime: Runtime) -> str:
 
 
 def _pause_root(runtime: Runtime) -> str:
-    """The root file system all infra containers share: nothing but the places where something is mounted."""
+    """The root file system all infra containers share: nothing but the places where something is mounted.
+
+    Files among them too: the OCI runtime of one with a user namespace of its own may not make them here.
+    """
     from wherry.sys.files import make_dirs
 
     root = f"{runtime.paths.state_dir}/infra/rootfs"
@@ -224,6 +229,8 @@ def _pause_root(runtime: Runtime) -> str:
         make_dirs(os.path.dirname(root))
         for name in ("dev", "etc", "proc", "run", "sys", "tmp"):
             make_dirs(f"{root}/{name}", 0o755)
+        for name in _MOUNTED_FILES:
+            os.close(os.open(root + name, os.O_CREAT | os.O_RDONLY | os.O_CLOEXEC, 0o755))
     except OSError as error:
         raise from_os_error(error, "making the root file system of infra containers") from None
     return root

@@ -64,6 +64,10 @@ def test_a_user_namespace_reaches_the_members(rt: Runtime) -> None:
             config = rt.containers.get("member-clone").config
             assert config.user_ns_ctr == new.state().infra_id
             assert [(line.container_id, line.host_id) for line in config.id_mappings.uid_map] == [(0, 100000)]
+            new.start()
+            member = rt.containers.get("member-clone")
+            assert member.exec(["cat", "/proc/self/uid_map"]).stdout.split() == ["0", "100000", "1000"]
+            assert member.exec(["stat", "-c", "%u", "/bin"]).stdout == "0\n"
 
 
 def test_pods_without_infra(rt: Runtime) -> None:

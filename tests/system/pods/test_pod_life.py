@@ -15,7 +15,7 @@ from tests.system.fixtures.engine import IMAGE
 from wherry.engine.pod import Pod
 from wherry.engine.pod_verbs import SomeContainersFailed
 from wherry.engine.runtime import Runtime
-from wherry.errors import InvalidArgument, NoSuchPod
+from wherry.errors import AlreadyExists, InvalidArgument, NoSuchPod, StateError
 from wherry.sys import cgroups
 
 pytestmark = pytest.mark.system
@@ -267,3 +267,26 @@ def test_a_killed_removal_is_finished_by_the_next(rt: Runtime, base: Path, delay
     assert rt.check(quick=True) == []
     assert rt.volumes.list() == []
     assert cgroups.processes(f"/wherry/pod-{pod.id}") == []
+
+
+def test_members_share_the_pods_user_namespace(rt: Runtime) -> None:
+    with rt.pods.create("mapped", network="none", uid_map=["0:200000:65536"], gid_map=["0:200000:65536"]) as pod:
+        member = pod.create(IMAGE, ["sleep", "100"], name="member")
+        pod.start()
+        assert member.exec(["cat", "/proc/self/uid_map"]).stdout.split() == ["0", "200000", "65536"]
+        assert member.exec(["sh", "-c", "touch /mine && stat -c %u:%g /mine /bin"]).stdout == "0:0\n0:0\n"
+
+
+def test_dependents_are_removed_with_what_they_need(rt: Runtime) -> None:
+    first = rt.containers.create(IMAGE, ["sleep", "100"], name="first", network="none")
+    rt.containers.create(IMAGE, ["true"], name="second", network="none", requires=["first"])
+    third = rt.containers.create(IMAGE, ["sleep", "100"], name="third", network="container:first")
+    third.start()
+    with pytest.raises(AlreadyExists, match="has dependent containers which must be removed before it"):
+        first.remove(force=True, timeout=0)
+    with pytest.raises(StateError, match="cannot be removed without force"):
+        first.remove_with_dependents()
+    assert len(rt.containers.list(all=True)) == 3
+    gone = first.remove_with_dependents(force=True, timeout=0)
+    assert len(gone) == 3 and gone[-1] == first.id
+    assert rt.containers.list(all=True) == []
