@@ -29,14 +29,15 @@ def rm(call: Call) -> int:
     if call.args and everything:
         raise UsageError("when using the --all switch, you may not pass any images names or IDs", see=False)
     images = call.runtime.images
-    chosen = [image.id for image in images.list(all=True)] if everything else call.args
-    ignore = force or flags.on("ignore")
+    # In the order of the store, as Podman does: what it prints depends on it.
+    chosen = [record.id for record in call.runtime.store.images()] if everything else call.args
+    ignore, keep = force or flags.on("ignore"), flags.on("no-prune")
     errors: list[WherryError] = []
     for text in chosen:
         try:
-            lines = images.remove(text, force=force or everything) if not everything else _whole(call, text, force)
+            lines = _whole(call, text, force) if everything else images.remove(text, force=force, keep_parents=keep)
         except NoSuchImage as error:
-            if not ignore:
+            if not ignore and not everything:       # what is built on it may have taken it along
                 errors.append(error)
         except WherryError as error:
             errors.append(error)

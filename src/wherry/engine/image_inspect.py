@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from wherry.engine.graph_data import layer_data
+from wherry.engine.image_family import parent_of
 from wherry.model import reference as references
 from wherry.model.record import EMPTY
 
@@ -85,21 +86,3 @@ def repo_digests(record: ImageRecord) -> list[str]:
             if text not in found:
                 found.append(text)
     return found
-
-
-def parent_of(runtime: Runtime, record: ImageRecord) -> str:
-    """Id of the image this one was built on: it has the same history but for the last entries and the parent layer."""
-    store = runtime.store
-    if not record.layer:
-        return ""
-    parent_layer = store.layer(record.layer).parent
-    if not parent_layer:
-        return ""
-    history = store.image_config(record.id).get("history") or []
-    for other in store.images():
-        if other.layer != parent_layer or other.id == record.id:
-            continue
-        base = store.image_config(other.id).get("history") or []
-        if len(base) < len(history) and history[: len(base)] == base:
-            return other.id
-    return ""

@@ -34,7 +34,7 @@ def prune(runtime: Runtime, *, all: bool, external: bool, filters: Mapping[str, 
     """
     for key in filters:
         if key not in KEYS:
-            raise InvalidArgument(f'unsupported image filter "{key}": invalid argument')
+            raise InvalidArgument(f'unsupported image filter "{key}"')
     chosen: dict[str, Sequence[str]] = {**filters, "readonly": ["false"]}
     if not all:
         chosen["dangling"] = ["true"]
@@ -52,8 +52,9 @@ def _prune_once(runtime: Runtime, filters: Mapping[str, Sequence[str]]) -> list[
     used = {container.image for container in runtime.store.containers()}
     used.update(kept.id for kept in runtime.state.kept_images())
     gone = []
-    for image in select(runtime, filters, all=True):
-        if image.id in used:
+    wanted = {image.id for image in select(runtime, filters, all=True)} - used
+    for image in runtime.store.images():        # in the store's order, as Podman does
+        if image.id not in wanted:
             continue
         try:
             size = runtime.store.image_size(image.id)
@@ -81,4 +82,4 @@ def _remove(runtime: Runtime, image_id: str) -> None:
     """Remove an image with all its names, but never its containers."""
     for name in runtime.images.get(image_id).names[1:]:
         runtime.images.remove(name)
-    runtime.images.remove(image_id)
+    runtime.images.remove(image_id, keep_parents=True)

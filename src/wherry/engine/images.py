@@ -183,15 +183,16 @@ class ImageCollection:
 
         return search(self._runtime, term, SearchOptions(**options))
 
-    def remove(self, text: str, *, force: bool = False) -> List[str]:
+    def remove(self, text: str, *, force: bool = False, keep_parents: bool = False) -> List[str]:
         """Remove an image, or one of its names if it has more. Returns ``Untagged:``/``Deleted:`` lines.
 
-        With *force* containers that use it are removed too.  Raises ``ImageInUse``, ``NoSuchImage``, ``InUse`` when an
-        id with several names is given without *force*.
+        With *force* containers that use it are removed too.  Nameless images it was built on go as well when nothing
+        else is built on them, unless *keep_parents*.  Raises ``ImageInUse``, ``NoSuchImage``, ``InUse`` when an id with
+        several names is given without *force*.
         """
-        return spend(self._runtime, lambda: self._remove(text, force))
+        return spend(self._runtime, lambda: self._remove(text, force, keep_parents))
 
-    def _remove(self, text: str, force: bool) -> List[str]:
+    def _remove(self, text: str, force: bool, keep_parents: bool) -> List[str]:
         store = self._runtime.store
         record, found_as = image_lookup.find(store, text)
         by_id = found_as.removeprefix("sha256:") == record.id or record.id.startswith(found_as)
@@ -204,19 +205,37 @@ class ImageCollection:
             raise InUse(
                 f'unable to delete image "{record.id}" by ID with more than one tag ([{names}]): please force removal'
             )
-        return self._delete(record, force)
+        return self._delete(record, force, keep_parents)
 
-    def _delete(self, record: ImageRecord, force: bool) -> List[str]:
+    def _delete(self, record: ImageRecord, force: bool, keep_parents: bool) -> List[str]:
+        from wherry.engine.image_family import children_of, parent_of
+
         store = self._runtime.store
         if force:
             self._remove_containers_of(record.id)
         names = list(record.names)
-        deleted = [record.id]
+        parent = "" if keep_parents else parent_of(self._runtime, record)
+        # Podman does not call an image deleted whose layers live on in others.
+        lines = [] if children_of(self._runtime, record) else [f"Deleted: {record.id}"]
         store.delete_image(record.id)
         for name in names:
             self._emit("untag", record.id, name)
         self._emit("remove", record.id, names[0] if names else record.id)
-        return [f"Untagged: {name}" for name in names] + [f"Deleted: {image}" for image in deleted]
+        return [f"Untagged: {name}" for name in names] + lines + (self._delete_parent(parent) if parent else [])
+
+    def _delete_parent(self, image_id: str) -> List[str]:
+        """Remove an image that has neither names nor children nor users any more, and so on upwards."""
+        from wherry.engine.image_family import children_of
+
+        runtime = self._runtime
+        record = runtime.store.image(image_id)
+        kept = any(one.id == image_id for one in runtime.state.kept_images())
+        if record.names or record.read_only or kept or children_of(runtime, record):
+            return []
+        try:
+            return self._delete(record, force=False, keep_parents=False)
+        except InUse:
+            return []
 
     def _remove_containers_of(self, image_id: str) -> None:
         runtime = self._runtime

@@ -116,3 +116,37 @@ def test_trust_shown_and_set(pair: Pair, tmp_path: Path) -> None:
         assert told[0] == told[1]
         assert json.loads(files[0].read_text()) == json.loads(files[1].read_text())
     assert os.stat(files[1]).st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize("words", [
+    ["rmi", "localhost/test:v1"], ["rmi", "-a"], ["rmi", "--no-prune", "localhost/grandchild:1"],
+    ["rmi", "localhost/grandchild:1"], ["image", "prune", "-a", "-f"],
+], ids=" ".join)
+def test_removing_images_others_are_built_on(words: list[str], pair: Pair) -> None:
+    """A named image, one built on it that lost its name, and one built on that."""
+    archive = f"{pair.tools.base}/image.tar"
+
+    def story(podman: bool) -> list[str]:
+        pair.podman("rmi", "-a", "-f")
+        pair.podman("load", "-q", "-i", archive)
+        for base, name in (("test:v1", "child:1"), ("child:1", "grandchild:1")):
+            pair.podman("create", "--name", "user", "--network", "none", f"localhost/{base}", "true")
+            pair.podman("commit", "-q", "user", f"localhost/{name}")
+            pair.podman("rm", "-f", "user")
+        listed = pair.podman("images", "-a", "--no-trunc", "--format", "{{.Repository}} {{.ID}}").out
+        ids = dict(line.split() for line in listed.splitlines())
+        if "grandchild" in " ".join(words):
+            pair.podman("untag", "localhost/child:1")
+        told = (pair.podman if podman else pair.wherry)(*words)
+        left = pair.podman("images", "-a", "--no-trunc", "--format", "{{.Repository}} {{.Id}}").out
+        shown = [str(told.code), *told.out.splitlines(), *told.err.splitlines(), *left.splitlines()]
+        for name, identity in ids.items():
+            shown = [line.replace(identity.removeprefix("sha256:"), name) for line in shown]
+        return shown
+
+    try:
+        assert story(podman=False) == story(podman=True)
+    finally:
+        pair.podman("rmi", "-a", "-f")
+        pair.podman("load", "-q", "-i", archive)
+        pair.podman("tag", "localhost/test:v1", "docker.io/library/other:latest")

@@ -88,7 +88,7 @@ class FakeImages:
         self.fails = fails
         self.removed: list[tuple[str, bool]] = []
 
-    def remove(self, text: str, *, force: bool = False) -> list[str]:
+    def remove(self, text: str, *, force: bool = False, keep_parents: bool = False) -> list[str]:
         if text in self.fails:
             raise self.fails[text]
         if text == "missing":
