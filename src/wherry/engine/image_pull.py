@@ -5,7 +5,7 @@ from __future__ import annotations
 from wherry.engine import image_lookup
 from wherry.engine.notify import MoreTime
 from wherry.engine.undo import Undo
-from wherry.errors import Corrupt, InUse, InvalidArgument, NoSuchImage, WherryError
+from wherry.errors import Corrupt, InUse, InvalidArgument, NoSpace, NoSuchImage, WherryError
 from wherry.model.event import Event
 from wherry.model.record import Record
 from wherry.model.timestamps import now_ns
@@ -176,6 +176,9 @@ def _pull_one(
     except Corrupt as error:
         if source.discard_suspect():
             raise _KeptBlobWasBad(error.message) from error
+        raise
+    except NoSpace:
+        source.finished()       # blobs kept for the next attempt would keep the disk full
         raise
     finally:
         source.close()

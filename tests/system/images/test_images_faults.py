@@ -18,7 +18,7 @@ from tests.helpers.images import MadeImage, files_tar, make_image, write_oci_lay
 from tests.helpers.podman import Tools
 
 from wherry import Runtime
-from wherry.errors import Corrupt, NoSuchImage, RegistryError
+from wherry.errors import Corrupt, NoSpace, NoSuchImage, RegistryError
 from wherry.registry import http
 
 pytestmark = pytest.mark.system
@@ -140,6 +140,23 @@ def test_attempts_end_in_an_error_that_leaves_nothing(
     with pytest.raises(RegistryError, match="reading blob sha256:"):
         runtime.images.pull(f"{proxy.host}/team/app:1", retry=1, **QUICK)
     check_nothing_left(runtime)
+
+
+def test_a_full_disk_is_not_kept_full(proxy: FaultProxy, large: MadeImage, tools: Tools) -> None:
+    """No image, no layer, no kept blobs; with more room the same pull succeeds."""
+    base = Path(tools.base, "small")
+    base.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", base], check=True)
+    name = f"{proxy.host}/team/app:1"
+    with Runtime(root=f"{base}/g", runroot=f"{tools.base}/small-run", storage_driver="overlay") as runtime:
+        with pytest.raises(NoSpace) as caught:
+            runtime.images.pull(name, **QUICK)
+        assert caught.value.exit_code == 125
+        check_nothing_left(runtime)
+        assert list(Path(runtime.settings.state_dir, "blobs").iterdir()) == []
+        subprocess.run(["mount", "-o", "remount,size=64m", base], check=True)
+        assert runtime.images.pull(name, **QUICK).id == large.id
+        assert runtime.store.check(full=True) == []
 
 
 PULL = """
