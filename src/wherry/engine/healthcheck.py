@@ -331,21 +331,36 @@ def go_on(held: LockedContainer) -> None:
     health_timers.start(held)
 
 
-def changed(held: LockedContainer, before: ContainerConfig) -> None:
-    """The configuration of the container is another one now (``update``)."""
-    config, state = held.config, held.state
-    same = (config.health_check, config.startup_health_check) == (before.health_check, before.startup_health_check)
-    if same or state.status not in (status.RUNNING, status.PAUSED):
-        return
-    check = config.health_check
-    if check is None or not check.active:
-        take_situation(state, Situation())
-    elif before.health_check is None or not before.health_check.active:
-        take_situation(state, BEGIN)
-    elif before.startup_health_check is None and config.startup_health_check is not None:
-        state.startup_hc_passed = state.health_status == HEALTHY
-    state.health_epoch += 1
-    held.save()
-    if state.status == status.RUNNING:
+class Change:
+    """The container is about to get another configuration (``update``); :meth:`finish` when it has it.
+
+    In between this process is recorded as changing the container: if it is killed, the next one goes on with probes.
+    """
+
+    def __init__(self, held: LockedContainer, after: ContainerConfig) -> None:
+        self._held = held
+        self._before = before = held.config
+        same = (after.health_check, after.startup_health_check) == (before.health_check, before.startup_health_check)
+        self._needed = not same and held.state.status in (status.RUNNING, status.PAUSED)
+        if self._needed:
+            held.own()
+            held.save()
+
+    def finish(self) -> None:
+        """Probe as the new configuration says."""
+        if not self._needed:
+            return
+        held, before = self._held, self._before
+        config, state, check = held.config, held.state, held.config.health_check
+        if check is None or not check.active:
+            take_situation(state, Situation())
+        elif before.health_check is None or not before.health_check.active:
+            take_situation(state, BEGIN)
+        elif before.startup_health_check is None and config.startup_health_check is not None:
+            state.startup_hc_passed = state.health_status == HEALTHY
+        state.health_epoch += 1
         health_timers.stop(held)
-        health_timers.start(held)
+        if state.status == status.RUNNING:
+            health_timers.start(held)
+        held.disown()
+        held.save()

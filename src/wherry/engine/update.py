@@ -32,12 +32,14 @@ def update(runtime: Runtime, identity: str, asked: ContainerSpec) -> ContainerCo
         config = changed(runtime, held.config, asked, resources)
         if resources and held.state.status in _APPLY:
             runtime.oci_runtime(held.state.runtime or config.runtime).update(identity, resources)
-        runtime.state.rewrite_config(identity, config, held.event("update"))
-        before, held.config = held.config, config
         if config.health_check is not None:
-            from wherry.engine import healthcheck
+            from wherry.engine.healthcheck import Change
 
-            healthcheck.changed(held, before)
+            change = Change(held, config)
+        runtime.state.rewrite_config(identity, config, held.event("update"))
+        held.config = config
+        if config.health_check is not None:
+            change.finish()
     runtime.publish()
     return config
 

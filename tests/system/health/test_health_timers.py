@@ -231,6 +231,17 @@ def test_update_changes_what_is_run(rt: Runtime, box: Make) -> None:
     container.wait("healthy", timeout=20)
 
 
+def test_a_change_that_was_killed_half_way_leaves_probes_running(rt: Runtime, box: Make) -> None:
+    container = box()
+    container.wait("healthy", timeout=20)
+    with rt.lock(container) as held:
+        held.state.owner_pid, held.state.owner_start = 1, 1     # as left by a process that is gone
+        held.save()
+        os.unlink(f"{rt.paths.health}/schedule/{container.id}")
+    container.state()
+    probed(container)
+
+
 def test_an_interval_of_none_needs_no_supervisor(rt: Runtime, box: Make) -> None:
     container = box(health_interval="disable")
     assert not supervisors(rt)
