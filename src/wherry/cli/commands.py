@@ -91,6 +91,9 @@ COMMANDS: dict[str, tuple[str, str, str, str, str]] = {
     "container rm": ("containers_rm:rm", "CONTAINER [CONTAINER...]", "Remove containers", "rm", ""),
     "container run": (
         "containers_create:run", "IMAGE [COMMAND [ARG...]]", "Run a command in a new container", "run", "!1+"),
+    "container runlabel": (
+        "containers_runlabel:runlabel", "LABEL IMAGE [ARG...]", "Run the command a label of an image holds", "",
+        "2+"),
     "container start": ("containers_start:start", "CONTAINER [CONTAINER...]", "Start containers", "start", ""),
     "container stats": (
         "containers_stats:stats", "[CONTAINER...]", "Show what containers use", "stats", ""),
