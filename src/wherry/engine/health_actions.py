@@ -71,19 +71,23 @@ def _end_for_restart(runtime: Runtime, identity: str) -> None:
     action (:func:`wherry.engine.exits.should_restart`).  Were it started again from here, container and conmon would
     belong to the timer's unit, and systemd would end them with it.
     """
+    from wherry.engine.exits import finish
     from wherry.engine.signals import send
+    from wherry.engine.stop import KILL_TIMEOUT
 
     with runtime.lock(identity) as held:
         if not _is_ours(held):
             return
         pid, start = held.state.pid, held.state.pid_start
+        conmon = held.state.conmon_pid, held.state.conmon_start
         timeout = held.config.stop_timeout
         send(held, held.config.stop_signal if timeout > 0 else SIGKILL)
-    if timeout > 0 and wait_gone(pid, start, float(timeout)):
-        return
-    with runtime.lock(identity) as held:
-        if _is_ours(held) and (held.state.pid, held.state.pid_start) == (pid, start):
-            send(held, SIGKILL)
+    if not (timeout > 0 and wait_gone(pid, start, float(timeout))):
+        with runtime.lock(identity) as held:
+            if _is_ours(held) and (held.state.pid, held.state.pid_start) == (pid, start):
+                send(held, SIGKILL)
+    if not is_alive(*conmon) and wait_gone(pid, start, KILL_TIMEOUT):
+        finish(runtime, identity)       # conmon was killed: there will be no exit command
 
 
 def _is_ours(held: LockedContainer) -> bool:

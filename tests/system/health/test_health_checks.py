@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -255,6 +256,15 @@ def test_on_failure(rt: Runtime, box: Make, action: str, status: str, code: int,
 
 def _after(lines: list[str], what: str) -> list[str]:
     return lines[lines.index(what) + 1:]
+
+
+def test_restart_of_one_whose_conmon_was_killed(rt: Runtime, box: Make) -> None:
+    container = box(health_retries=1, health_on_failure="restart")
+    os.kill(container.state().conmon_pid, 9)
+    spoil(container)
+    container.healthcheck()
+    wait_for(lambda: "restart" in events(rt, container))
+    assert (container.status, container.inspect()["RestartCount"]) == ("running", 1)
 
 
 def test_a_stop_meanwhile_wins_over_the_restart(rt: Runtime, box: Make) -> None:
