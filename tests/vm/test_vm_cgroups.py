@@ -20,6 +20,8 @@ def test_a_container_and_its_monitor_have_scopes(machine: Machine) -> None:
         assert str(32 << 20) in limits.split()
         assert machine.run("wherry exec scoped cat /proc/self/cgroup").out == "0::/\n"
         assert "sleep 1000" in machine.run("wherry top scoped").out
+        machine.run("wherry exec -d scoped sleep 999")
+        assert cgroup_of(machine, machine.run("pgrep -f -- 'conmon .*--exec '").out.split()[0]) == monitor
     finally:
         machine.run("wherry rm -f -t 0 scoped")
     assert_no_units(machine)

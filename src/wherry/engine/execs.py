@@ -171,6 +171,10 @@ class _Prepared:
                 os.close(nothing)
         if record.kept:
             _note_process(runtime, record, started)
+        if not launch.attach and runtime.settings.engine.cgroup_manager == "systemd":
+            from wherry.engine.systemd_units import settle_exec_monitor
+
+            settle_exec_monitor(runtime, record.container_id, started.conmon_pid)
         runtime.publish()
         return RunningExec(runtime, self._event, record, started)
 

@@ -73,6 +73,17 @@ def settle_conmon(held: LockedContainer) -> None:
         log.warning(f"moving conmon of container {held.id} to a scope: {error}")
 
 
+def settle_exec_monitor(runtime: Runtime, identity: str, pid: int) -> None:
+    """Put the monitor of a session nobody is attached to beside its container's, where that has a scope."""
+    if runtime.settings.environment.invocation_id:
+        return
+    try:
+        with connect(runtime) as bus:
+            bus.attach_processes(conmon_scope(identity), [pid])
+    except WherryError as error:
+        log.debug(f"moving the monitor of a session in container {identity}: {error}")
+
+
 def split_cgroup() -> str:
     """The group ``--cgroups=split`` divides: that of the service we run for.
 

@@ -33,6 +33,7 @@ from wherry.errors import WherryError, from_os_error
 from wherry.model.jsontext import loads
 from wherry.model.record import EMPTY, Record, field
 from wherry.oci.monitor import Handover, Monitor
+from wherry.spec.cgroup import actual_path
 from wherry.sys import cgroups, log, processes
 from wherry.sys.files import make_dirs, try_read_text
 
@@ -168,15 +169,18 @@ class Creation:
 def _remove_cgroup(launch: Launch) -> None:
     """Remove the container's cgroup: a runtime that was killed early knows nothing of the one it had begun."""
     spec = try_read_text(f"{launch.bundle}/config.json")
-    path = ((loads(spec).get("linux") or {}).get("cgroupsPath") or "") if spec else ""
+    asked = ((loads(spec).get("linux") or {}).get("cgroupsPath") or "") if spec else ""
+    path = actual_path(asked)
     if not path.startswith("/") or launch.id not in os.path.basename(path):
-        return      # systemd's to remove, or not made for this container
+        return      # not made for this container
     layout = cgroups.layout()
     for pid in cgroups.processes(path, layout):
         try:
             os.kill(pid, processes.SIGKILL)
         except ProcessLookupError:
             pass
+    if path != asked:
+        return      # a scope goes with its last process
     try:
         cgroups.remove(path, layout)
     except OSError as error:

@@ -163,6 +163,10 @@ class Bus:
         """Change properties (limits of a control group) of a unit until the next boot."""
         self._call("SetUnitProperties", "sba(sv)", (name, True, list(properties)))
 
+    def attach_processes(self, name: str, pids: Sequence[int]) -> None:
+        """Move processes into the control group of a scope or of a service with ``Delegate=``."""
+        self._call("AttachProcessesToUnit", "ssau", (name, "", list(pids)))
+
     def unit_property(self, name: str, interface: str, prop: str) -> object:
         """One property of a unit, loaded if need be; *interface* e.g. :data:`SERVICE`."""
         return self._send(self._unit_path(name), _PROPERTIES, "Get", "ss", (interface, prop))[0][1]

@@ -97,9 +97,11 @@ def test_small_calls(bus: Bus, manager: FakeManager) -> None:
     bus.reset_failed("web.service")
     bus.reload()
     bus.set_unit_properties("web.service", [("CPUWeight", ("t", 50))])
-    assert manager.calls[-3:] == [
+    bus.attach_processes("web.service", [7])
+    assert manager.calls[-4:] == [
         ("ResetFailedUnit", ("web.service",)), ("Reload", ()),
         ("SetUnitProperties", ("web.service", True, [("CPUWeight", ("t", 50))])),
+        ("AttachProcessesToUnit", ("web.service", "", [7])),
     ]
 
 
