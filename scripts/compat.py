@@ -28,7 +28,8 @@ PAGE = ROOT / "COMPAT.md"
 
 #: Commands Podman does not have, and flags of ours its commands do not have.
 OWN_COMMANDS = (
-    "auto-update history", "auto-update rollback", "system install-units", "system restart-all", "system stop-all",
+    "auto-update history", "auto-update rollback", "image generate-sigstore-key", "system install-units",
+    "system restart-all", "system stop-all",
 )
 OWN_FLAGS = {
     "auto-update": ("exclude", "filter", "retry-bad", "window"), "healthcheck run": ("ignore-result",),

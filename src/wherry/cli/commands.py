@@ -120,6 +120,8 @@ COMMANDS: dict[str, tuple[str, str, str, str, str]] = {
     "image diff": ("diff:image_diff", "IMAGE [IMAGE]", "Show what an image's top layer changes", "", "1-2"),
     "image exists": (
         "images_exists:exists", "IMAGE", "Tell by the exit code whether an image exists", "", "1"),
+    "image generate-sigstore-key": (
+        "images_trust:generate_key", "", "Make a key pair to sign images with (wherry's own, as in Skopeo)", "", "0"),
     "image history": ("images_history:history", "IMAGE", "Show what an image was made by", "history", "1"),
     "image import": (
         "images_load:import_image", "PATH [REFERENCE]", "Make an image from a root file system archive", "import",

@@ -91,11 +91,12 @@ def _signing(flags: Parsed) -> SigningOptions:
         sign_by=flags.text("sign-by"), sign_by_sigstore=flags.text("sign-by-sigstore"),
         sign_by_sigstore_private_key=flags.text("sign-by-sigstore-private-key"),
         sign_by_sq_fingerprint=flags.text("sign-by-sq-fingerprint"),
-        passphrase_file=flags.text("sign-passphrase-file"), ask=_ask_passphrase,
+        passphrase_file=flags.text("sign-passphrase-file"), ask=ask_passphrase,
     )
 
 
-def _ask_passphrase() -> str:
+def ask_passphrase() -> str:
+    """The passphrase of a signing key, typed at the terminal."""
     from wherry.errors import InvalidArgument
     from wherry.sys.terminal import is_terminal
 

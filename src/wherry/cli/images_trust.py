@@ -29,6 +29,12 @@ SIGN = (
     Flag("directory", "d", metavar="directory", help="Where signatures are put instead of the lookaside store"),
     Flag("sign-by", metavar="key", help="Sign with this GPG key"),
 )
+GENERATE_KEY = (
+    Flag("import", metavar="file", help="Take this private key (PEM: RSA, ECDSA or Ed25519) instead of a new one"),
+    Flag("import-passphrase-file", metavar="file", help="File with the passphrase of the key that is imported"),
+    Flag("output-prefix", metavar="prefix", help="Write PREFIX.private and PREFIX.pub"),
+    Flag("passphrase-file", metavar="file", help="File with the passphrase the private key gets"),
+)
 
 
 def show(call: Call) -> int:
@@ -84,4 +90,23 @@ def sign(call: Call) -> int:
             call.runtime, name, flags.text("sign-by"), directory=flags.text("directory"), all=flags.on("all"),
             authfile=flags.text("authfile"), cert_dir=flags.text("cert-dir"),
         )
+    return 0
+
+
+def generate_key(call: Call) -> int:
+    """Make a sigstore key pair, as ``skopeo generate-sigstore-key`` and ``cosign import-key-pair`` do."""
+    from wherry.cli.images_push import ask_passphrase
+    from wherry.registry.signing_params import passphrase_of
+    from wherry.registry.sigstore_keys import write_pair
+
+    flags = call.flags
+    prefix = flags.text("output-prefix")
+    if not prefix:
+        raise UsageError("--output-prefix must be specified", see=False)
+    file, old = flags.text("passphrase-file"), flags.text("import-passphrase-file")
+    passphrase = passphrase_of(file) if file else ask_passphrase()
+    private, public = write_pair(
+        prefix, passphrase, imported_from=flags.text("import"), old_passphrase=passphrase_of(old) if old else ""
+    )
+    call.out(f'Key written to "{private}" and "{public}"\n')
     return 0

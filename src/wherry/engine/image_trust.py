@@ -41,11 +41,13 @@ def signatures_of(
     from wherry.registry import attachments, lookaside, signature_formats
     from wherry.registry.proxies import Proxies
 
-    store = signature_store(reference, places)
+    client, repository = source.access()
+    # Where the image is really read from: a mirror has its own entry in registries.d.
+    physical = reference.replace(domain=client.domain, path=repository)
+    store = signature_store(physical, places)
     proxies = Proxies.from_environment(runtime.settings.environment.proxies)
-    found = lookaside.read(store.lookaside, reference.path, source.manifest_digest, proxies)
+    found = lookaside.read(store.lookaside, physical.path, source.manifest_digest, proxies)
     if store.attachments:
-        client, repository = source.access()
         attached = attachments.read(client, repository, source.manifest_digest)
         found += [signature_formats.encode(one) for one in attached]
     return found

@@ -12,8 +12,9 @@ import hashlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from wherry.errors import InvalidArgument, Unavailable
+from wherry.errors import AlreadyExists, InvalidArgument, Unavailable, from_os_error
 from wherry.model import jsontext
+from wherry.sys.files import atomic_write, read_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,6 +50,28 @@ def load_private(data: bytes, passphrase: str) -> Any:
 def generate(passphrase: str) -> tuple[bytes, bytes]:
     """A new key pair, ECDSA on P-256: the private key as :func:`load_private` takes it, the public one in PEM."""
     return wrapped(ephemeral(), passphrase)
+
+
+def write_pair(
+    prefix: str, passphrase: str, *, imported_from: str = "", old_passphrase: str = ""
+) -> tuple[str, str]:
+    """Write a key pair to ``PREFIX.private`` and ``PREFIX.pub``, which must not exist; returns the names.
+
+    With *imported_from* it is that of an existing private key's file, else a new one.
+    """
+    names = prefix + ".private", prefix + ".pub"
+    for name in names:
+        if os.path.exists(name):
+            raise AlreadyExists(f"Refusing to overwrite existing {name}")
+    try:
+        pair = (
+            imported(read_bytes(imported_from), passphrase, old_passphrase) if imported_from else generate(passphrase)
+        )
+        for name, data, mode in zip(names, pair, (0o600, 0o644), strict=True):
+            atomic_write(name, data, mode)
+    except OSError as error:
+        raise from_os_error(error, "writing key pair") from None
+    return names
 
 
 def ephemeral() -> Any:

@@ -25,6 +25,7 @@ class Host:
         tools.environment["GNUPGHOME"] = keys.home
         wherry.environment["GNUPGHOME"] = keys.home
         self.look = directory / "look"
+        self.archive = directory / "busybox.tar"        # what the image came from
         where = self.home / ".config/containers"
         (where / "registries.d").mkdir(parents=True)
         (where / "registries.conf").write_text(f'[[registry]]\nlocation = "{registry.host}"\ninsecure = true\n')
@@ -204,6 +205,23 @@ def test_the_others_and_sigstore(host: Host, loaded: str, pair: tuple[str, str])
     host.wherry.ok("rmi", "-a", "-f")
     host.pull(policy, host.name("2"))
     host.pull(policy, host.name("3"))
+
+
+def test_a_key_pair_of_the_command_line(host: Host, loaded: str) -> None:
+    (host.directory / "pw").write_text("pw\n")
+    subprocess.run(["openssl", "genrsa", "-out", str(host.directory / "rsa.pem"), "2048"], check=True,
+                   capture_output=True)
+    for prefix, more in (("new", []), ("old", ["--import", str(host.directory / "rsa.pem")])):
+        where, secret = str(host.directory / prefix), str(host.directory / "pw")
+        make = ["image", "generate-sigstore-key", "--output-prefix", where, "--passphrase-file", secret, *more]
+        assert host.wherry.ok(*make) == f'Key written to "{where}.private" and "{where}.pub"'
+        assert "Refusing to overwrite existing" in host.wherry.fails(*make)
+        key = ["--sign-by-sigstore-private-key", where + ".private", "--sign-passphrase-file", secret]
+        host.wherry.ok("push", "-q", *key, loaded, host.name(prefix))
+        rule = {"type": "sigstoreSigned", "keyPath": where + ".pub"}
+        host.wherry.ok("pull", "-q", "--signature-policy", host.policy(rule), host.name(prefix))
+        host.wherry.ok("rmi", "-f", "-a")
+        host.wherry.ok("load", "-q", "-i", str(host.archive))
 
 
 def test_what_podman_signs_wherry_accepts(host: Host, loaded: str) -> None:
