@@ -31,7 +31,8 @@ def connect(runtime: Runtime, identity: str, network: str, options: NetworkOptio
         running = held.state.status in _WITH_NETWORK
         if running and not held.state.net_ns:
             raise StateError(f"unable to connect {network} to {identity}: container has no network namespace")
-        aliases = list(dict.fromkeys([*options.aliases, identity[:12]]))
+        hostname = held.config.spec.get("hostname") or identity[:12]
+        aliases = list(dict.fromkeys([*options.aliases, identity[:12], hostname]))
         if not options.interface_name and not running:
             options = options.replace(interface_name=_free_interface(held))
         options = options.replace(aliases=aliases)

@@ -57,7 +57,7 @@ def _network(
         "DriverOpts": None,
         "IPAMConfig": None,
         "Links": None,
-        "Aliases": [*options.aliases, config.id[:12]],
+        "Aliases": list(dict.fromkeys([*options.aliases, config.id[:12]])),
     }
     if status is None:
         return data

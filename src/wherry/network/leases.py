@@ -1,13 +1,13 @@
 """Address leases: which container has which address of which network.
 
 Kept in SQLite on the run directory's tmpfs: a reboot ends every lease.  Podman keeps its own leases elsewhere and may
-hand out addresses on the same bridge; where the network defines no lease range, wherry therefore gives addresses of the
-upper half of a subnet while Podman starts at the bottom.
+hand out addresses on the same bridge; where the network defines no lease range, wherry therefore first gives addresses
+of the upper half of a subnet while Podman starts at the bottom.
 """
 
 from __future__ import annotations
 
-from wherry.errors import InvalidArgument, StateError, WherryError
+from wherry.errors import AlreadyExists, InvalidArgument, WherryError
 from wherry.network.addresses import Cidr, parse_address, parse_cidr, to_text
 from wherry.network.ledger import Ledger
 from wherry.sys.sqlite import IntegrityError
@@ -77,9 +77,8 @@ class Leases:
             holder = connection.execute(
                 "SELECT container FROM leases WHERE network = ? AND address = ?", (network, address)
             ).fetchone()[0]
-            raise StateError(
-                f"IPAM error: requested ip address {address} is already allocated to container ID {holder}",
-                kind="exists",
+            raise AlreadyExists(
+                f"IPAM error: requested ip address {address} is already allocated to container ID {holder}"
             ) from None
 
     def _next(self, connection: Connection, network: Network, subnet: Subnet, cidr: Cidr) -> int:
@@ -93,11 +92,14 @@ class Leases:
         if not low <= start <= high:
             start = low
         taken = "SELECT 1 FROM leases WHERE network = ? AND address = ?"
-        for number in _cycle(start, low, high):
+        # What is left to other engines is still better than nothing.
+        lowest = low if subnet.lease_range is not None else cidr.base + 1
+        for number in _cycle(start, low, high, lowest):
             row = (network.name, to_text(number, cidr.width))
             if number != gateway and not connection.execute(taken, row).fetchone():
                 return number
-        raise WherryError(f"IPAM error: failed to find free IP in range: {cidr}", kind="no-space")
+        span = f"{to_text(lowest, cidr.width)} - {to_text(high, cidr.width)}"
+        raise WherryError(f"IPAM error: failed to find free IP in range: {span}", kind="no-space")
 
     def release(self, container: str) -> None:
         """End every lease of *container*."""
@@ -149,7 +151,8 @@ def lease_range(subnet: Subnet, cidr: Cidr) -> tuple[int, int]:
     return low, high
 
 
-def _cycle(start: int, low: int, high: int) -> Iterator[int]:
-    """The numbers low..high, beginning at *start* and wrapping around."""
+def _cycle(start: int, low: int, high: int, lowest: int) -> Iterator[int]:
+    """The numbers low..high, beginning at *start* and wrapping around, then those from *lowest* to before *low*."""
     yield from range(start, high + 1)
     yield from range(low, start)
+    yield from range(lowest, low)

@@ -559,7 +559,7 @@ class Many:
     published = 20
 
     def test_many_come_and_go(self, world: World) -> None:
-        network = world.network("a", "10.70.0.0/22")
+        network = world.network("a", A)        # 253 addresses
         boxes: list[Box] = []
 
         def come(number: int) -> None:

@@ -183,9 +183,12 @@ def test_names_over_two_networks(rt: Runtime) -> None:
 def test_connect_and_disconnect_a_running_container(rt: Runtime) -> None:
     command = ["httpd", "-f", "-h", "/www"]
     with rt.networks.create("front"), rt.networks.create("back") as back, rt.containers.start_detached(
-        IMAGE, command, name="web", network="front", stop_timeout=1
+        IMAGE, command, name="web", network="front", hostname="shop", stop_timeout=1
     ) as server:
         back.connect("web", aliases=["store"], ips=[])
+        networks = server.inspect()["NetworkSettings"]["Networks"]
+        assert networks["front"]["Aliases"] == [server.id[:12], "shop"]
+        assert networks["back"]["Aliases"] == ["store", server.id[:12], "shop"]
         address = server.inspect()["NetworkSettings"]["Networks"]["back"]["IPAddress"]
         assert list(back.inspect()["containers"]) == [server.id]
         assert address in server.exec(["cat", "/etc/hosts"]).stdout

@@ -33,10 +33,21 @@ def test_exhausted_subnet(tmp_path: Path) -> None:
     leases = Leases(str(tmp_path))
     given = [lease(leases, f"c{number}", SMALL)[0] for number in range(5)]
     assert sorted(given) == [f"10.9.0.{number}" for number in range(2, 7)]
-    with pytest.raises(WherryError, match=r"failed to find free IP in range: 10\.9\.0\.0/29"):
+    with pytest.raises(WherryError, match=r"failed to find free IP in range: 10\.9\.0\.1 - 10\.9\.0\.6"):
         lease(leases, "more", SMALL)
     leases.release("c1")
     assert lease(leases, "more", SMALL) == [given[1]]
+
+
+def test_the_lower_half_comes_last(tmp_path: Path) -> None:
+    network = Network(name="n", subnets=[Subnet(subnet="10.9.2.0/28", gateway="10.9.2.1")])
+    leases = Leases(str(tmp_path))
+    given = [lease(leases, f"c{number}", network)[0] for number in range(13)]
+    assert given == [f"10.9.2.{number}" for number in (*range(8, 15), *range(2, 8))]
+    with pytest.raises(WherryError, match=r"failed to find free IP in range: 10\.9\.2\.1 - 10\.9\.2\.14"):
+        lease(leases, "more", network)
+    leases.release("c2")
+    assert lease(leases, "more", network) == ["10.9.2.10"]
 
 
 def test_static_address(tmp_path: Path) -> None:
