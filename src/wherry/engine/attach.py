@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wherry.errors import StateError
+from wherry.errors import StateError, Unsupported
 from wherry.model import status
 from wherry.oci import attach as attaching
 
@@ -10,12 +10,18 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wherry.engine.locked import LockedContainer
     from wherry.engine.runtime import Runtime
+    from wherry.model.container import ContainerConfig
     from wherry.oci.attach import Attachment
 
 
 def connect(held: LockedContainer) -> Attachment:
     """Attach to a container that exists in the runtime; before its start nothing is missed."""
     return attaching.connect(held.config.static_dir)
+
+
+def passes_streams_on(config: ContainerConfig) -> bool:
+    """Has the container the standard streams of who started it (log drivers passthrough and passthrough-tty)?"""
+    return config.log_driver.startswith("passthrough")
 
 
 def attach(runtime: Runtime, identity: str) -> Attachment:
@@ -26,6 +32,11 @@ def attach(runtime: Runtime, identity: str) -> Attachment:
             raise StateError(
                 f"can only attach to created or running containers - currently in state {shown}: "
                 "container state improper"
+            )
+        if passes_streams_on(held.config):
+            raise Unsupported(
+                f"this container is using the '{held.config.log_driver}' log driver, cannot attach: this container is "
+                "not logging output"
             )
         attachment = connect(held)
         if held.state.status == status.RUNNING:

@@ -87,6 +87,7 @@ def add(runtime: Runtime, config: ContainerConfig, also: Callable[[], None] = _n
 
     *also* runs in the transaction that adds the container, before it.
     """
+    _check_journal(config)
     reserve.keep(runtime)
     try:
         _store(runtime, config, also)
@@ -307,6 +308,17 @@ def _make_storage(runtime: Runtime, config: ContainerConfig) -> ContainerConfig:
     if choose is None:
         return config
     return config.replace(id_mappings=maps.replace(uid_map=record.uid_map, gid_map=record.gid_map))
+
+
+def _check_journal(config: ContainerConfig) -> None:
+    """conmon would drop every line without a word where there is no journald."""
+    from wherry.errors import Unavailable
+
+    if config.log_driver == "journald" and not os.path.exists("/run/systemd/journal/socket"):
+        raise Unavailable(
+            "failed to initialize journal: /run/systemd/journal/socket: no such file or directory",
+            hint="no journald runs here: use --log-driver k8s-file",
+        )
 
 
 def _check_seccomp(profile: str) -> None:

@@ -112,7 +112,7 @@ def _run(
     drive: Callable[[Attachment], str],
     started: Callable[[int, int], None] | None,
 ) -> int | str:
-    from wherry.engine.attach import connect
+    from wherry.engine.attach import connect, passes_streams_on
     from wherry.engine.start import init, launch, refuse_paused, start_dependencies
 
     identity = config.id
@@ -123,7 +123,8 @@ def _run(
             with runtime.lock(identity) as held:
                 refuse_paused(held)
                 init(held)
-                attachment = connect(held)
+                # With passthrough conmon has our standard streams itself, and there is nothing to attach to.
+                attachment = None if passes_streams_on(config) else connect(held)
                 launch(held)
                 pid, start = held.state.pid, held.state.pid_start
                 watch = exit_watch(held)
@@ -135,11 +136,12 @@ def _run(
         if config.sdnotify_socket:
             _tell_when_healthy(runtime, config)
         try:
-            if drive(attachment) == DETACHED:
+            if attachment is not None and drive(attachment) == DETACHED:
                 return DETACHED
             watch.wait()
         finally:
-            attachment.close()
+            if attachment is not None:
+                attachment.close()
             watch.close()
         return _finish(runtime, identity)
 

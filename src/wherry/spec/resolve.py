@@ -7,7 +7,7 @@ The base specification in ``ContainerConfig.spec`` has what can be known beforeh
 
 from __future__ import annotations
 
-from wherry.errors import InvalidArgument, NotFound
+from wherry.errors import InvalidArgument, NotFound, Unsupported
 from wherry.model.container import ContainerConfig, SecretMount
 from wherry.model.record import EMPTY
 from wherry.spec import annotations as keys
@@ -238,6 +238,11 @@ def _linux(inputs: Inputs, devices: resolve_resources.Devices, mappings: Any) ->
     if read_only:
         out["readonlyPaths"] = read_only
     if spec.rdt_class:
+        if not inputs.lookup.exists("/sys/fs/resctrl/schemata"):
+            raise Unsupported(
+                f"intel RDT class {spec.rdt_class}: Intel RDT is not supported by this host, or not enabled",
+                hint="it needs a processor with RDT and the file system resctrl mounted at /sys/fs/resctrl",
+            )
         out["intelRdt"] = {"closID": spec.rdt_class}
     if spec.personality:
         out["personality"] = {"domain": spec.personality}

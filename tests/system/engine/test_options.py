@@ -469,6 +469,32 @@ def test_only_so_many_full_logs_are_kept(rt: Runtime) -> None:
         assert lines == [f"line {number} of many" for number in range(60 - len(lines), 60)]
 
 
+def test_journald_without_a_journal_is_refused(rt: Runtime) -> None:
+    """Every line would be lost without a word."""
+    if os.path.exists("/run/systemd/journal/socket"):
+        pytest.skip("a journald runs here")
+    with pytest.raises(errors.Unavailable, match="failed to initialize journal"):
+        rt.containers.create(IMAGE, ["true"], network="none", log_driver="journald")
+
+
+def test_intel_rdt_without_the_processor_is_refused(rt: Runtime) -> None:
+    if os.path.exists("/sys/fs/resctrl/schemata"):
+        pytest.skip("this host has Intel RDT")
+    with pytest.raises(errors.Unsupported, match="Intel RDT is not supported by this host"):
+        rt.containers.create(IMAGE, ["true"], network="none", rdt_class="some")
+
+
+def test_passthrough_in_the_foreground(rt: Runtime, capfd: pytest.CaptureFixture[str]) -> None:
+    result = rt.containers.run(
+        IMAGE, ["sh", "-c", "echo passed on; exit 4"], network="none", remove=True, log_driver="passthrough"
+    )
+    assert (result.exit_code, result.stdout) == (4, "")
+    assert capfd.readouterr().out == "passed on\n"
+    with rt.containers.start_detached(IMAGE, ["sleep", "1000"], network="none", log_driver="passthrough") as box, \
+            pytest.raises(errors.Unsupported, match="'passthrough' log driver, cannot attach"):
+        box.attach()
+
+
 def test_passthrough(rt: Runtime, capfd: pytest.CaptureFixture[str]) -> None:
     with rt.containers.create(IMAGE, ["echo", "passed on"], network="none", log_driver="passthrough") as container:
         container.start()
