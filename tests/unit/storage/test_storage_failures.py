@@ -17,6 +17,7 @@ from wherry.errors import NoSpace, PermissionRefused, ReadOnly, WherryError
 from wherry.model.ids import generate_id
 from wherry.storage import bigdata, jsonstore
 from wherry.storage.store import Store
+from wherry.sys.files import remove_tree
 
 LAYERS = [files_tar({"a": b"12345"}), files_tar({"b": b"123"})]
 MADE = make_image(LAYERS)
@@ -171,6 +172,32 @@ def test_a_process_may_die_anywhere(operation: Callable[[Store], object], tmp_pa
         store.create_container(generate_id(), name="again", image_id=image.id, image_name="x")
         assert store.check(full=True) == []
     assert nth > 3
+
+
+def refill(store: Store) -> object:
+    return store.refill_layer(MADE_TOP, io.BytesIO(LAYERS[1]))
+
+
+@pytest.mark.parametrize("missing", ["diff", "."])
+def test_a_process_may_die_anywhere_while_it_mends_a_layer(missing: str, tmp_path: Path) -> None:
+    """The layer is as damaged as before, or whole; and it can be mended again."""
+    for nth in range(1, 400):
+        base = tmp_path / str(nth)
+        store = prepared(base)
+        remove_tree(os.path.normpath(f"{base}/g/overlay/{MADE_TOP}/{missing}"))
+        assert store.is_layer_damaged(MADE_TOP)
+        if not dies(base, refill, nth):
+            break
+        store = store_at(base)
+        add_layer(store)                                    # opens the layers for writing
+        assert not [layer for layer in store.layers() if layer.is_incomplete], nth
+        if store.is_layer_damaged(MADE_TOP):
+            refill(store)
+        store.repair(store.check())
+        assert store.check(full=True) == [], nth
+        assert b"".join(store.layer_tar(MADE_TOP)) == LAYERS[1]
+    assert nth > 3
+    assert store_at(base).check(full=True) == []
 
 
 def dies(base: Path, operation: Callable[[Store], object], nth: int) -> bool:
