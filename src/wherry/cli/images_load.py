@@ -70,6 +70,7 @@ def import_image(call: Call) -> int:
             architecture=flags.text("arch"),
             variant=flags.text("variant"),
             signature_policy=flags.text("signature-policy"),
+            progress=reporter(quiet=flags.on("quiet")),
         )
         return [image.id]
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from wherry.engine.runtime import Runtime
+    from wherry.registry.progress import Reporter
     from wherry.storage.records import ImageRecord
 
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
@@ -33,6 +34,7 @@ def import_image(
     changes: Sequence[str],
     platform: tuple[str, str, str],
     policy: str,
+    reporter: Reporter,
 ) -> ImageRecord:
     """Store the tar at *path* (``-``: standard input; compressed or not) as an image; *name* is a full reference.
 
@@ -46,6 +48,7 @@ def import_image(
     check_file("tarball", path, policy=policy)
     target = host_platform().override(*platform)
     store = runtime.store
+    reporter.message("Getting image source signatures")
     with Undo() as undo:
         stream = _open(path)
         try:
@@ -55,11 +58,20 @@ def import_image(
         undo.push(f"adding layer {layer.id}", store.delete_layer, layer.id)
         config, manifest = documents(layer.diff_digest, layer.diff_size, inner, message or "imported from tarball",
                                      target.os, target.architecture, target.variant)
+        _report(reporter, "blob", layer.diff_digest, layer.diff_size)
+        _report(reporter, "config", of_bytes(config), len(config))
+        reporter.message("Writing manifest to image destination")
         image = store.add_image(config=config, manifest=manifest, layer=layer.id, names=[name] if name else [])
         undo.commit()
     runtime.state.add_events(Event(id=image.id, name=name, type="image", status="import", time_ns=now_ns()))
     runtime.publish()
     return image
+
+
+def _report(reporter: Reporter, what: str, digest: str, size: int) -> None:
+    """Podman's line; the digest is only known at the end."""
+    reporter.start(digest, f"Copying {what}", size)
+    reporter.finish(digest, "done")
 
 
 def _open(path: str) -> Any:

@@ -274,7 +274,7 @@ def load(runtime: Runtime, path: str, reporter: Reporter, *, policy: str = "") -
     from wherry.registry.archives import open_archive
 
     loaded: list[str] = []
-    sources = open_archive(path, runtime.settings)
+    sources = open_archive(path, runtime.settings, reporter=reporter)
     try:
         for source in sources:
             check_file(

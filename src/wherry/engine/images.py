@@ -136,6 +136,7 @@ class ImageCollection:
         architecture: str = "",
         variant: str = "",
         signature_policy: str = "",
+        progress: Reporter | Callable[[str], object] | None = None,
     ) -> Image:
         """Make an image of one layer from the root file system tar at *path*.
 
@@ -143,6 +144,7 @@ class ImageCollection:
         VOLUME, WORKDIR).
         """
         from wherry.engine.image_import import import_image
+        from wherry.registry.progress import as_reporter
 
         record = import_image(
             self._runtime,
@@ -152,6 +154,7 @@ class ImageCollection:
             changes=changes,
             platform=(os, architecture, variant),
             policy=signature_policy,
+            reporter=as_reporter(progress),
         )
         return Image(self._runtime, record, name)
 

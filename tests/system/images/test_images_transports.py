@@ -225,6 +225,30 @@ def test_streams_between_wherry_and_podman(
     assert runtime.images.get("localhost/nasty:1").id == nasty.id
 
 
+def test_the_lines_are_podmans(tools: Tools, other: Tools, nasty: MadeImage, tmp_path: Path) -> None:
+    """Progress of load, save and import where standard error is no terminal (4.3.1 ends with one line more)."""
+    archive = write_docker_archive(str(tmp_path / "archive"), [(nasty, ["localhost/nasty:1"])])
+    root = tmp_path / "root.tar"
+    root.write_bytes(nasty.layers[0])
+    for words in (["load", "-i", archive], ["save", "-o", f"{tmp_path}/ONE", "localhost/nasty:1"],
+                  ["import", str(root), "imported:1"]):
+        ours = progress_lines([
+            sys.executable, "-c", "from wherry.cli.main import console; console()", "--root", tools.graph_root,
+            "--runroot", tools.run_root, "--storage-driver", "overlay", *words,
+        ])
+        theirs = progress_lines(["podman", "--root", other.graph_root, "--runroot", other.run_root,
+                                 "--storage-driver", "overlay", *(word.replace("ONE", "TWO") for word in words)])
+        # An import's configuration holds the time; save asks for no signatures, and Podman does not say it does.
+        changing = "Copying config" if words[0] == "import" else "Getting image source signatures"
+        assert [one for one in ours if changing not in one] == [one for one in theirs if changing not in one]
+
+
+def progress_lines(command: list[str]) -> list[str]:
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": SOURCE}, capture_output=True, text=True, check=True)
+    # Podman copies several layers at once, in any order.
+    return sorted(line for line in done.stderr.splitlines() if line.startswith(("Getting", "Copying", "Writing")))
+
+
 def test_a_killed_save_leaves_no_file(runtime: Runtime, tools: Tools, layout: str, tmp_path: Path) -> None:
     runtime.images.pull(f"oci:{layout}:nasty")
     name = f"localhost{layout}:latest"
