@@ -48,10 +48,10 @@ def import_image(
     check_file("tarball", path, policy=policy)
     target = host_platform().override(*platform)
     store = runtime.store
-    reporter.message("Getting image source signatures")
     with Undo() as undo:
         stream = _open(path)
         try:
+            reporter.message("Getting image source signatures")
             layer = store.add_layer("", stream)
         finally:
             stream.close()
