@@ -51,9 +51,31 @@ install_packages() {
             unknown="$unknown $package"
         fi
     done
-    [ -z "$known" ] || apt-get install -y -qq --no-install-recommends $known >/dev/null
+    [ -z "$known" ] || without_services apt-get install -y -qq --no-install-recommends $known >/dev/null
     [ -z "$unknown" ] || say "this distribution does not have:$unknown (what needs them is skipped)"
     missing_packages > "$stamps/unavailable"
+}
+
+# Packages with daemons come for their programs, which the tests start themselves: installed here, their services are
+# neither started nor left to start at the next boot. Those of packages that were there before are not touched.
+services="docker-registry:docker-registry.service openssh-server:ssh.service openssh-server:ssh.socket"
+
+without_services() {
+    policy=/usr/sbin/policy-rc.d
+    if [ ! -e "$policy" ]; then
+        trap 'rm -f "$policy"' EXIT
+        printf '#!/bin/sh\nexit 101\n' > "$policy"
+        chmod 755 "$policy"
+    else
+        policy=
+    fi
+    "$@"
+    [ -z "$policy" ] || rm -f "$policy"
+    trap - EXIT
+    [ -d /run/systemd/system ] || return 0
+    for pair in $services; do
+        case " $wanted " in *" ${pair%%:*} "*) systemctl disable "${pair#*:}" >/dev/null 2>&1 || true ;; esac
+    done
 }
 
 make_venv() {
@@ -69,7 +91,7 @@ make_venv() {
 }
 
 install_wherry() {
-    key=$(find src -name '*.py' -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum)
+    key=$(find src -type f ! -name '*.pyc' -print0 | sort -z | xargs -0 sha256sum | sha256sum)
     [ "$(cat "$stamps/wherry" 2>/dev/null)" != "$key" ] || [ ! -x "$venv/bin/wherry" ] || return 0
     say "installing wherry"
     "$venv/bin/python" -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation \
