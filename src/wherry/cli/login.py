@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from wherry.cli.flags import Flag, UsageError
-from wherry.errors import InvalidArgument, Unauthorized
+from wherry.errors import InvalidArgument, NotFound, Unauthorized
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -74,6 +75,8 @@ def logout(call: Call) -> int:
     from wherry.engine import login as engine
 
     options = _options(call)
+    if options.authfile and not os.path.exists(options.authfile):
+        raise NotFound(f"checking authfile: stat {options.authfile}: no such file or directory")
     if call.flags.on("all"):
         if call.args:
             raise UsageError("--all takes no arguments", see=False)

@@ -211,6 +211,8 @@ def open_target(runtime: Runtime, location: Location, options: PushOptions) -> I
         raise InvalidArgument("--compress can be set only when destination is dir: transport")
     if location.transport == transports.DOCKER:
         return open_registry(runtime, location, options)
+    if not location.path:
+        raise InvalidArgument(f"initializing destination {location}: the path is empty")
     if location.transport == transports.DIRECTORY:
         return DirDestination(location.path, "gzip" if options.compress else None)
     if location.transport == transports.DOCKER_ARCHIVE:

@@ -28,6 +28,7 @@ SAME = [
     "save nope", "save -q -o /tmp/a:b test:v1", "save -q --format bogus -o /tmp/x test:v1",
     "save -q -o /nonexistent.tar nope test:v1", "load -q -i /nope", "import /nope", "import http://127.0.0.1:1/x",
     f"login {NOBODY[:-2]} -u a -p b", f"login --get-login {NOBODY[:-2]}", f"logout {NOBODY[:-2]}", "logout -a x",
+    "logout --authfile /nope x",
     "manifest inspect nope", "manifest add nope test:v1", "manifest exists nope", "manifest create", "commit nope",
     "export nope", "image trust set -t bogus x", "image trust set -t signedBy x", "image trust set -t sigstoreSigned x",
     "image trust set -t reject -f /k x", "image trust show --policypath /nope.json", "image sign", "image scp a",
