@@ -14,8 +14,6 @@ network namespace, which the engine does, lets the kernel remove the interfaces 
 
 from __future__ import annotations
 
-import fcntl
-import os
 from binascii import crc32
 
 from wherry.errors import InvalidArgument, NotFound, StateError, Unsupported, WherryError
@@ -23,6 +21,7 @@ from wherry.model.network import NetworkStatus
 from wherry.network import firewall
 from wherry.network.child import Child
 from wherry.network.definitions import Definitions
+from wherry.network.hold import Hold
 from wherry.network.leases import Leases
 from wherry.network.ledger import Ledger
 from wherry.network.links import DRIVERS, Wiring, is_managed_bridge, remove_bridge
@@ -218,7 +217,7 @@ class NativeDriver:
 
         One process at a time: nft compares intervals with what it read a moment ago, and fails if that changed.
         """
-        with _Hold(f"{self._directory}/rules.lock", exclusive=True):
+        with Hold(f"{self._directory}/rules.lock", exclusive=True):
             if not self.rules_present():
                 self._rebuild(request)
                 return
@@ -317,7 +316,7 @@ class NativeDriver:
             self.restore(request)
 
     def restore(self, request: AttachRequest) -> None:
-        with _Hold(f"{self._directory}/rules.lock", exclusive=True):
+        with Hold(f"{self._directory}/rules.lock", exclusive=True):
             self._rebuild(request)
 
     # -- detaching -----------------------------------------------------------------------------------------------
@@ -407,7 +406,7 @@ class NativeDriver:
 
     def remove_empty_table(self) -> None:
         """Take the table away when no engine of this host has a bridge in it; the next attachment makes it again."""
-        with _Hold(f"{self._directory}/rules.lock", exclusive=True):
+        with Hold(f"{self._directory}/rules.lock", exclusive=True):
             shown = run([self.nft, "list", "set", "inet", firewall.TABLE, "bridges"], timeout=_NFT_TIMEOUT)
             if shown.returncode == 0 and b"elements" not in shown.stdout:
                 run([self.nft, "delete", "table", "inet", firewall.TABLE], timeout=_NFT_TIMEOUT)
@@ -432,13 +431,13 @@ class NativeDriver:
         if network.name in self.ledger.networks_with_rules():
             if self.rules_present():
                 script = firewall.remove(firewall.network_elements(network))
-                with _Hold(f"{self._directory}/rules.lock", exclusive=True):
+                with Hold(f"{self._directory}/rules.lock", exclusive=True):
                     run([self.nft, "-f", "-"], input=script.encode(), timeout=_NFT_TIMEOUT)
             self.ledger.set_rules(network.name, False)
 
-    def _hold(self, *, exclusive: bool) -> _Hold:
+    def _hold(self, *, exclusive: bool) -> Hold:
         make_dirs(self._directory)
-        return _Hold(f"{self._directory}/native.lock", exclusive)
+        return Hold(f"{self._directory}/native.lock", exclusive)
 
 
 class PendingAttachment:
@@ -468,22 +467,6 @@ class PendingAttachment:
             self._child.finish()
             self._child = None
         self._driver.detach(self._attached)
-
-
-class _Hold:
-    """A lock among engine processes: shared while attaching, exclusive while bridges are removed."""
-
-    def __init__(self, path: str, exclusive: bool) -> None:
-        self._path = path
-        self._how = fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH
-        self._fd = -1
-
-    def __enter__(self) -> None:
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._fd, self._how)
-
-    def __exit__(self, *_exc: object) -> None:
-        os.close(self._fd)
 
 
 def entry(request: AttachRequest, network: str) -> Entry:

@@ -10,10 +10,10 @@ Work inside is done in threads that enter the namespace and end: without privile
 
 from __future__ import annotations
 
-import fcntl
 import os
 
 from wherry.network.forwards import Forward, Forwards, each
+from wherry.network.hold import Hold
 from wherry.network.usermode import DNS_FORWARD, SHARED, UserMode
 from wherry.sys.files import make_dirs
 from wherry.sys.namespaces import call_in_netns, create_netns, remove_netns
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from wherry.network.protocol import AttachRequest, Driver, Pending
 
     T = TypeVar("T")
+
+
+_HAS_IPV6 = "/proc/net/if_inet6"
 
 
 class SharedNamespace:
@@ -207,21 +210,6 @@ class PendingRootless:
         self._driver.detach(self._request)
 
 
-class Hold:
-    """An exclusive lock among processes."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._fd = -1
-
-    def __enter__(self) -> None:
-        self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._fd, fcntl.LOCK_EX)
-
-    def __exit__(self, *_exc: object) -> None:
-        os.close(self._fd)
-
-
 def forwards(request: AttachRequest, status: Mapping[str, NetworkStatus]) -> list[Forward]:
     """One socket per published port and host address; without an address, all of either IP version."""
     from wherry.network.firewall import targets
@@ -230,11 +218,12 @@ def forwards(request: AttachRequest, status: Mapping[str, NetworkStatus]) -> lis
     target = found.get(4) or found.get(6)
     if not target:
         return []
+    everywhere = ["0.0.0.0", "::"] if os.path.exists(_HAS_IPV6) else ["0.0.0.0"]
     return [
         Forward(protocol, host_ip, mapping.host_port + offset, _target(host_ip, found, target),
                 mapping.container_port + offset)
         for mapping in request.port_mappings
-        for host_ip in ([mapping.host_ip] if mapping.host_ip else ["0.0.0.0", "::"])
+        for host_ip in ([mapping.host_ip] if mapping.host_ip else everywhere)
         for protocol, offset in each(mapping)
     ]
 
