@@ -21,6 +21,7 @@ class ContainerFacts(Record):
     policy: str = ""                    # value of the label
     authfile: str = ""                  # of the label, or the one asked for
     unit: str = ""                      # the systemd unit that runs it, or its pod
+    own_unit: str = ""                  # the one that runs it alone, which its pod's restarts with it
     pod: str = ""                       # id
     pod_name: str = ""
     platform: str = ""                  # os/architecture[/variant] of its image

@@ -123,6 +123,7 @@ def _facts(
         policy=config.labels[POLICY_LABEL],
         authfile=config.labels.get(AUTHFILE_LABEL, wanted.authfile),
         unit=unit,
+        own_unit=config.labels.get(UNIT_LABEL, "") if unit else "",
         pod=config.pod,
         pod_name=summary.pod_name,
         platform="/".join(

@@ -39,6 +39,7 @@ class Task(Record):
     policy: str = ""
     authfile: str = ""
     platform: str = ""
+    own_unit: str = ""                  # of the container, where another one (of its pod) is restarted
     updated: str = ""                   # pending: to be updated; false: nothing to do; failed
     reason: str = ""                    # why not
     old_image: str = ""                 # id
@@ -225,7 +226,7 @@ def decide(container: ContainerFacts, facts: Facts) -> tuple[Task | None, str]:
 def _task(container: ContainerFacts, policy: str) -> Task:
     return Task(
         id=container.id, name=container.name, image=container.image, policy=policy, authfile=container.authfile,
-        platform=container.platform, old_image=container.image_id,
+        platform=container.platform, own_unit=container.own_unit, old_image=container.image_id,
         old_digest=container.image_digests[0] if container.image_digests else "",
         old_size=container.image_size, old_version=container.labels.get(_VERSION, ""),
         labels={key: value for key, value in container.labels.items() if key.startswith(POLICY_LABEL)},

@@ -35,6 +35,11 @@ if TYPE_CHECKING:
     from wherry.update.watch import Judge
 
 
+#: Seconds the units of a pod's containers may take to follow it.
+MEMBERS_TIMEOUT = 300.0
+_INTERVAL = 0.2
+
+
 class UnitAttempt(Attempt):
     """One restart for all containers of a unit."""
 
@@ -42,7 +47,7 @@ class UnitAttempt(Attempt):
         super().__init__(context, group, items)
         self.manager = manager
         self._intent = 0
-        self._restarts = 0
+        self._restarts: dict[str, int] = {}     # unit -> how often systemd had restarted it when the watch began
 
     def prepare(self) -> None:
         units.check_loaded(self.manager, self.group.name)
@@ -81,13 +86,29 @@ class UnitAttempt(Attempt):
                 f"restarting systemd unit {quote(unit)} failed: expected {quote(units.DONE)} but received "
                 f"{quote(result)}"
             )
-        self._restarts = units.restarts(self.manager, unit)
+        self._wait_for_members()
+        self._count()
+
+    def _count(self) -> None:
+        names = {self.group.name, *(item.task.own_unit for item in self.items)} - {""}
+        self._restarts = {name: units.restarts(self.manager, name) for name in names}
+
+    def _wait_for_members(self) -> None:
+        """A pod's unit is done before those of its containers, which systemd restarts with it."""
+        context = self.context
+        others = {item.task.own_unit for item in self.items} - {"", self.group.name}
+        end = context.clock() + MEMBERS_TIMEOUT
+        while any(units.is_busy(self.manager, name) for name in others) and context.clock() < end:
+            context.sleep(_INTERVAL)
 
     def judge(self) -> Judge:
         look = container_judge(self.context.runtime, self.identity)
 
         def judge(task: Task) -> str | None:
-            count = units.restarts(self.manager, self.group.name) - self._restarts
+            count = max(
+                units.restarts(self.manager, name) - self._restarts[name]
+                for name in {self.group.name, task.own_unit} - {""}
+            )
             if count > task.allowed_restarts:
                 return f"its unit was restarted {count} times ({task.allowed_restarts} allowed)"
             seen = look(task)
@@ -129,10 +150,11 @@ class UnitAttempt(Attempt):
                 self.context.images.go_back(item.task)
             except NotFound as error:
                 problem = problem or error
-        try:
-            self.manager.reset_failed(self.group.name)
-        except WherryError as error:
-            log.debug(f"resetting unit {self.group.name}: {error}")
+        for name in sorted({self.group.name} | {item.task.own_unit for item in self.items} - {""}):
+            try:
+                self.manager.reset_failed(name)
+            except WherryError as error:
+                log.debug(f"resetting unit {name}: {error}")
         try:
             self._restart()
         except WherryError as error:
@@ -178,7 +200,7 @@ class UnitAttempt(Attempt):
             attempt = cls(context, group, items, manager)
             attempt.began_ns = int(intent.data["began_ns"])
             attempt._intent = state.add_intent(intents.WATCH, group.name, attempt._note())
-        attempt._restarts = units.restarts(manager, group.name)
+        attempt._count()
         return attempt
 
     def conclude(self) -> Outcome:

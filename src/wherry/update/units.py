@@ -94,3 +94,14 @@ def active_state(manager: UnitManager, name: str) -> str:
         return str(manager.unit_property(name, systemd_bus.UNIT, "ActiveState"))
     except WherryError:
         return ""
+
+
+def is_busy(manager: UnitManager, name: str) -> bool:
+    """Is systemd at work on the unit: a job is waiting, or it is on its way up or down?"""
+    if active_state(manager, name) in ("activating", "deactivating", "reloading"):
+        return True
+    try:
+        job = manager.unit_property(name, systemd_bus.UNIT, "Job")
+    except WherryError:
+        return False
+    return isinstance(job, list | tuple) and bool(job) and bool(job[0])

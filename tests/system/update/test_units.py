@@ -58,7 +58,7 @@ class Manager:
     def unit_property(self, name: str, interface: str, prop: str) -> object:
         found: dict[str, object] = {"After": self.after.get(name, []),
                                     "LoadState": "loaded" if name in self.units else "not-found", "NRestarts": 0,
-                                    "ActiveState": "active"}
+                                    "ActiveState": "active", "Job": (0, "/")}
         return found[prop]
 
     def close(self) -> None:
