@@ -279,9 +279,18 @@ class Database:
             return NoSpace(text, hint="free some space, for example with 'wherry system prune', and try again")
         if code == _READONLY:
             return ReadOnly(text)
+        if code in (_PERM, _CANTOPEN) and _on_read_only_disk(self.path):
+            return ReadOnly(text)       # there is no room for the files of its log
         if code in (_PERM, _CANTOPEN) and not os.access(self.path, os.R_OK | os.W_OK):
             return PermissionRefused(text)
         return InternalError(text) if code == _CONSTRAINT else WherryError(text)
+
+
+def _on_read_only_disk(path: str) -> bool:
+    try:
+        return bool(os.statvfs(path).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
 
 
 def _same(theirs: str, ours: str) -> bool:
