@@ -6,12 +6,15 @@ from wherry.cli.flags import Flag
 from wherry.cli.progress import reporter
 from wherry.cli.targets import finish
 from wherry.errors import InvalidArgument, WherryError
+from wherry.sys.terminal import is_terminal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
     from wherry.cli.call import Call
+    from wherry.model.reference import Reference
 
 PULL = (
     Flag("all-tags", "a", "bool", "Pull all tags of the repository"),
@@ -70,11 +73,31 @@ def _all_tags(call: Call) -> list[str]:
     return found
 
 
+def _choose(candidates: Sequence[Reference]) -> Reference:
+    """Ask which registry's image a short name means."""
+    import sys
+
+    sys.stdout.write("Please select an image:\n")
+    for number, candidate in enumerate(candidates, 1):
+        sys.stdout.write(f"  {number}) {candidate}\n")
+    while True:
+        sys.stdout.write(f"Number (1-{len(candidates)}): ")
+        sys.stdout.flush()
+        line = sys.stdin.readline()
+        if not line:
+            raise InvalidArgument("short-name resolution: no image was selected")
+        text = line.strip()
+        if text.isascii() and text.isdigit() and 1 <= int(text) <= len(candidates):
+            return candidates[int(text) - 1]
+
+
 def _options(call: Call) -> dict[str, Any]:
     flags = call.flags
     if flags.given("platform") and (flags.given("arch") or flags.given("os")):
         raise InvalidArgument("--platform option can not be specified with --arch or --os")
     options: dict[str, Any] = {"policy": flags.text("policy")}
+    if is_terminal(0) and is_terminal(1):
+        options["choose"] = _choose
     if flags.given("platform"):
         options["platform"] = flags.text("platform")
     for flag, option in (("os", "os"), ("arch", "architecture"), ("variant", "variant"), ("authfile", "authfile"),

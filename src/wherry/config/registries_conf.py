@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from wherry.config.short_names import alias_file
 from wherry.config.tables import InvalidConfiguration, mismatch, parse, scalar, strings
 from wherry.errors import InvalidArgument
 from wherry.model import reference as references
@@ -39,7 +40,7 @@ def build(watch: Watch, places: Places, chosen: str) -> dict[str, Any]:
             data = watch.read(drop_in)
             if data is not None:
                 _merge(merged, drop_in, _tables(drop_in, data), main=False)
-    cache = f"{places.cache_home if places.rootless else places.var + '/cache'}/containers/short-name-aliases.conf"
+    cache = alias_file(places)
     data = watch.read(cache)
     if data is not None:
         _merge_aliases(merged["aliases"], cache, _tables(cache, data).get("aliases", {}))

@@ -6,6 +6,7 @@ from wherry.engine import image_lookup
 from wherry.engine.notify import MoreTime
 from wherry.engine.undo import Undo
 from wherry.errors import Corrupt, InUse, InvalidArgument, NoSpace, NoSuchImage, WherryError
+from wherry.model import reference as references
 from wherry.model.event import Event
 from wherry.model.record import Record
 from wherry.model.timestamps import now_ns
@@ -50,6 +51,8 @@ class PullOptions(Record):
     retry: int | None = None
     retry_delay: float | None = None    # seconds
     signature_policy: str = ""          # a file used instead of the host's policy.json
+    # Asked which of several candidates a short name means; without it, what registries.conf says of that decides.
+    choose: Callable[[Sequence[Reference]], Reference] | None = None
 
 
 def check_policy(text: str) -> str:
@@ -108,6 +111,17 @@ def _suits(runtime: Runtime, record: ImageRecord, options: PullOptions) -> bool:
     )
 
 
+def _remember(short: str, meant: Reference) -> None:
+    """The next pull of the short name does not ask. That this cannot be noted does not make the pull fail."""
+    from wherry.config.short_names import remember
+    from wherry.sys import log
+
+    try:
+        remember(short, meant.repository)
+    except WherryError as error:
+        log.warning(str(error))
+
+
 def _pull_candidates(
     runtime: Runtime, text: str, options: PullOptions, reporter: Reporter, newer_than: ImageRecord | None
 ) -> ImageRecord:
@@ -115,25 +129,34 @@ def _pull_candidates(
 
     registries = load_registries(runtime.settings)
     name = text.removeprefix("docker://")
-    resolution = registries.resolve_short_name(name)
+    if text.startswith("docker://"):
+        name = str(references.normalize(name))      # said in full: no short name
+    resolution = registries.resolve_short_name(name, may_ask=options.choose is not None)
     if resolution.description:
         reporter.message(resolution.description)
+    candidates = list(resolution.candidates)
+    chosen = resolution.ambiguous and options.choose is not None
+    if chosen and options.choose is not None:
+        candidates = [options.choose(candidates)]
     errors: list[WherryError] = []
-    for candidate in resolution.candidates:
+    for candidate in candidates:
         reporter.message(f"Trying to pull {candidate}...")
         try:
             try:
-                return _pull_one(runtime, registries, candidate, options, reporter, newer_than)
+                pulled = _pull_one(runtime, registries, candidate, options, reporter, newer_than)
             except _KeptBlobWasBad:
-                return _pull_one(runtime, registries, candidate, options, reporter, newer_than)
+                pulled = _pull_one(runtime, registries, candidate, options, reporter, newer_than)
+            if chosen:
+                _remember(references.parse(name).path, candidate)
+            return pulled
         except WherryError as error:
             runtime.state.add_events(image_event("pull-error", "", str(candidate), error=str(error)))
             runtime.publish()
             errors.append(error)
     if len(errors) == 1:
         raise errors[0]
-    lines = "".join(f"\n\t* {error}" for error in errors)
-    raise type(errors[-1])(f"{len(errors)} errors occurred while pulling:{lines}")
+    lines = "".join(f"\n * {error}" for error in errors)
+    raise WherryError(f"{len(errors)} errors occurred while pulling:{lines}", kind=errors[-1].kind)
 
 
 class _KeptBlobWasBad(Corrupt):
