@@ -1,0 +1,5 @@
+"""``python -m wherry``: the command line."""
+
+from wherry.cli.main import console
+
+console()
