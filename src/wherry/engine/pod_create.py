@@ -13,6 +13,7 @@ from wherry.model.names import random_name
 from wherry.model.pod import PodConfig, PodState
 from wherry.model.record import EMPTY
 from wherry.model.timestamps import now, now_ns
+from wherry.model.update import UNIT_LABEL
 from wherry.spec.pod_spec import DEFAULT_SHARE, check, wants_user_namespace
 
 TYPE_CHECKING = False
@@ -155,12 +156,13 @@ def add_infra(runtime: Runtime, config: ContainerConfig, pod: PodConfig, state: 
 def _infra_config(
     config: ContainerConfig, pod: PodConfig, path: str, resources: dict[str, Any]
 ) -> ContainerConfig:
-    """*config* as the infra container's: in the pod, its limits the pod's."""
+    """*config* as the infra container's: in the pod, its limits the pod's; of the labels only the unit's."""
     tree = dict(config.spec)
     tree["linux"] = {**tree["linux"], "resources": resources}
     return config.replace(
         pod=pod.id, is_infra=True, spec=tree, no_shm_share=False, cgroup_parent=path or config.cgroup_parent,
-        restart_policy="", restart_retries=0, labels={},
+        restart_policy="", restart_retries=0,
+        labels={UNIT_LABEL: config.labels[UNIT_LABEL]} if UNIT_LABEL in config.labels else {},
     )
 
 

@@ -13,6 +13,7 @@ from tests.helpers import crash
 from tests.system.update.world import World, results, row
 
 from wherry.engine import intents
+from wherry.engine.runtime import Runtime
 from wherry.errors import WherryError
 from wherry.sys import systemd_bus
 from wherry.update.auto_update import AutoUpdate
@@ -193,6 +194,33 @@ def test_a_unit_that_is_gone_or_cannot_be_asked_is_not_the_images_fault(world: W
     assert "auto-updating unit web.service: no bus" in result.errors
     assert world.rt.images.get(world.image()).digest == first
     assert world.rt.auto_update.bad_digests() == []
+
+
+def test_a_pods_unit_takes_its_containers_with_it(
+    world: World, manager: Manager, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told by the label of the infra container, which has the unit its pod was created for."""
+    for name in ("a:1", "b:1"):
+        world.publish("1", name)
+    monkeypatch.setenv("PODMAN_SYSTEMD_UNIT", "pod-stack.service")
+    storage = world.rt.settings.storage
+    with Runtime(
+        root=storage.graph_root, runroot=storage.run_root, storage_driver="overlay",
+        network_config_dir=world.rt.settings.network.network_config_dir,
+    ) as rt:
+        rt.pods.create("stack", network="none")
+    monkeypatch.delenv("PODMAN_SYSTEMD_UNIT")
+    for name in ("a", "b"):
+        manager.define("pod-stack.service", name, f"{name}:1", pod="stack", network=None,
+                       labels={"PODMAN_SYSTEMD_UNIT": f"container-{name}.service"})
+    manager.start("pod-stack.service")
+    world.publish("2", "a:1")
+    world.publish("2", "b:1", **BAD)
+    result = update(world, manager)
+    assert results(result) == {"a": "rolled back", "b": "rolled back"}
+    assert {entry.unit for entry in result.rows} == {"pod-stack.service"}
+    assert manager.restarted == ["pod-stack.service"] * 2
+    assert (world.says("a"), world.says("b")) == ("1", "1")
 
 
 def test_going_back_restarts_the_unit(world: World, manager: Manager) -> None:
