@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Output:
-    """A file to write: one without a name until :meth:`commit`, or *path* itself if it is no regular file.
+    """A file to write: one without a name until :meth:`commit`, or *path* itself if it is no regular file or open here.
 
     Where the file system cannot make files without names, a temporary one beside *path*.  Raises wherry errors for what
     the file system refuses.
@@ -28,7 +28,10 @@ class Output:
         self._temporary = ""
         self._nameless = False
         try:
-            if _is_special(path):
+            own = _descriptor(path)
+            if own >= 0:
+                self.fd = os.dup(own)       # opened anew it might be another file, or be forbidden to us
+            elif _is_special(path):
                 self.fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
             else:
                 self._directory, self._base = os.path.split(os.path.realpath(path))
@@ -140,6 +143,16 @@ def oci_archive(path: str, name: str) -> OciFile:
     """A new OCI archive at *path*; one that exists is replaced."""
     output = Output(path)
     return OciFile(OciLayout(TarLayoutWriter(ArchiveWriter(output.fd)), f"oci-archive:{path}"), name, output)
+
+
+def _descriptor(path: str) -> int:
+    """The number of our own descriptor that *path* stands for (``/dev/stdout``, ``/dev/fd/7``), -1 if for none."""
+    if path == "/dev/stdout":
+        return 1
+    for place in ("/dev/fd/", "/proc/self/fd/"):
+        if path.startswith(place) and path.removeprefix(place).isdecimal():
+            return int(path.removeprefix(place))
+    return -1
 
 
 def _is_special(path: str) -> bool:

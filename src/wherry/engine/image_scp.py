@@ -12,7 +12,8 @@ from wherry.model.record import Record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from contextlib import ExitStack
     from typing import Any
 
     from wherry.engine.runtime import Runtime
@@ -97,15 +98,18 @@ def _loaded(said: bytes) -> str:
 def _talk(runtime: Runtime, place: Place, words: Sequence[str], *, input: int = -1, output: int = -1) -> bytes:
     """Run a command of the engine at *place*; what it prints, unless that goes to *output*."""
     import subprocess
+    from contextlib import ExitStack
 
-    argv, options = _by_ssh(runtime, place.host, words) if place.host else _as_user(place.user, words)
-    try:
-        done = subprocess.run(
-            argv, stdin=input if input >= 0 else subprocess.DEVNULL, stdout=output if output >= 0 else subprocess.PIPE,
-            stderr=subprocess.PIPE, check=False, **options,
-        )
-    except OSError as error:
-        raise from_os_error(error, f"running {argv[0]}") from None
+    with ExitStack() as opened:
+        argv, options = _by_ssh(runtime, place.host, words) if place.host else _as_user(place.user, words, opened)
+        try:
+            done = subprocess.run(
+                argv, stdin=input if input >= 0 else subprocess.DEVNULL,
+                stdout=output if output >= 0 else subprocess.PIPE, stderr=subprocess.PIPE, check=False, **options,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            cause = error if isinstance(error, OSError) else OSError(1, str(error))
+            raise from_os_error(cause, f"running {argv[0]} for {place.host or place.user}") from None
     if done.returncode:
         said = [line for line in done.stderr.decode(errors="replace").splitlines() if line.strip()]
         reason = said[-1] if said else f"exit status {done.returncode}"
@@ -113,24 +117,55 @@ def _talk(runtime: Runtime, place: Place, words: Sequence[str], *, input: int = 
     return done.stdout or b""
 
 
-def _as_user(user: str, words: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
+def _as_user(user: str, words: Sequence[str], opened: ExitStack) -> tuple[list[str], dict[str, Any]]:
     """As another user of this machine; only root becomes one without asking ``sudo``."""
-    import pwd
-
-    from wherry.config.environment import environ
     from wherry.sys.program import command
 
-    entry = pwd.getpwnam(user)
     argv = [*command(), *words]
     if os.geteuid():
         return ["sudo", "-n", "-H", "-u", user, "--", *argv], {}
-    home = {"HOME": entry.pw_dir, "USER": user, "LOGNAME": user}
+    return argv, {"cwd": "/", "env": _environment_of(user), "preexec_fn": _becoming(user, opened)}
+
+
+def _environment_of(user: str) -> dict[str, str]:
+    """What a rootless engine in the user namespace of *user* goes by (``podman unshare`` sets the same)."""
+    import pwd
+
+    from wherry.config.environment import environ
+
+    entry = pwd.getpwnam(user)
     ours = environ()
-    kept = {name: ours[name] for name in ("PATH", "LANG", "TERM") if name in ours}
-    return argv, {
-        "user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": os.getgrouplist(user, entry.pw_gid),
-        "cwd": "/", "env": {**kept, **home, "XDG_RUNTIME_DIR": f"/run/user/{entry.pw_uid}"},
-    }
+    variables = {name: ours[name] for name in ("PATH", "LANG", "TERM") if name in ours}
+    variables.update(
+        HOME=entry.pw_dir, USER=user, LOGNAME=user, _CONTAINERS_USERNS_CONFIGURED="done",
+        _CONTAINERS_ROOTLESS_UID=str(entry.pw_uid), _CONTAINERS_ROOTLESS_GID=str(entry.pw_gid),
+    )
+    if os.path.isdir(f"/run/user/{entry.pw_uid}"):
+        variables["XDG_RUNTIME_DIR"] = f"/run/user/{entry.pw_uid}"
+    return variables
+
+
+def _becoming(user: str, opened: ExitStack) -> Callable[[], None]:
+    """What makes a child of ours root of a namespace in which root is *user*, and others are the user's sub-ids.
+
+    The store of a user is written by that user's ids alone, whatever links the user put there.
+    """
+    import pwd
+
+    from wherry.model.mount import IDMap
+    from wherry.spec.host import Lookup
+    from wherry.sys.namespaces import enter_as_root, open_user_namespace
+
+    entry = pwd.getpwnam(user)
+    maps = [
+        [IDMap(container_id=0, host_id=own, size=1), *(
+            line.replace(container_id=line.container_id + 1) for line in Lookup().sub_ids(kind, user)
+        )]
+        for kind, own in (("uid", entry.pw_uid), ("gid", entry.pw_gid))
+    ]
+    namespace = open_user_namespace(*maps)
+    opened.callback(os.close, namespace)
+    return lambda: enter_as_root(namespace)
 
 
 def _by_ssh(runtime: Runtime, host: str, words: Sequence[str]) -> tuple[list[str], dict[str, Any]]:

@@ -205,3 +205,17 @@ def open_user_namespace(uid_map: Sequence[IDMap], gid_map: Sequence[IDMap]) -> i
         os.close(hold_writer)
         os.kill(pid, SIGKILL)
         os.waitpid(pid, 0)
+
+
+def enter_as_root(user_namespace: int) -> None:
+    """Become root of the user namespace *user_namespace* (a descriptor), in a mount namespace of its own.
+
+    For a child between fork and exec: everything the process may do from then on is what the ids mapped there may.
+    Needs CAP_SYS_ADMIN in that namespace, which root has in those it made (user_namespaces(7)).  Raises
+    :class:`OSError`.
+    """
+    libc.setns(user_namespace, libc.CLONE_NEWUSER)
+    libc.unshare(libc.CLONE_NEWNS)
+    os.setgroups([])
+    os.setresgid(0, 0, 0)
+    os.setresuid(0, 0, 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import socket
 import subprocess
@@ -125,8 +126,37 @@ def test_what_goes_wrong_is_said(far: FarEnd, wherry: Any, loaded: str) -> None:
     assert not [name for name in os.listdir("/var/tmp") if name.startswith("wherry-scp-")]
 
 
-def test_another_user_of_this_machine(wherry: Any, loaded: str) -> None:
-    """The command runs as that user, in that user's home, and what it says is passed on."""
+@pytest.fixture
+def somebody(tmp_path: Path) -> Iterator[str]:
+    """A user of this machine with sub-ids and a home."""
+    name = f"wt{os.getpid()}"
+    home = tempfile.mkdtemp(prefix="wherry-home-", dir="/var/tmp")
+    subprocess.run(["useradd", "--no-create-home", "--home-dir", home, name], check=True)
+    try:
+        for kind in ("uids", "gids"):
+            subprocess.run(["usermod", f"--add-sub{kind}", "300000-365535", name], check=True)
+        subprocess.run(["chown", name, home], check=True)
+        yield name
+    finally:
+        shutil.rmtree(f"/tmp/storage-run-{pwd.getpwnam(name).pw_uid}", ignore_errors=True)
+        subprocess.run(["userdel", name], check=True)
+        shutil.rmtree(home)
+
+
+def test_another_user_of_this_machine(wherry: Any, loaded: str, somebody: str) -> None:
+    """The far end works with that user's ids alone, in the user's own store; and back again."""
     os.chmod(wherry.tools.base, 0o755)
-    said = wherry.fails("image", "scp", "-q", "nobody@localhost::localhost/x:1", "root@localhost::")
-    assert said.startswith("Error: nobody: ") and os.path.expanduser("~nobody") in said
+    identity = wherry.ok("images", "--no-trunc", "--quiet")
+    home = Path(os.path.expanduser(f"~{somebody}"))
+    assert wherry.ok("image", "scp", "-q", loaded, f"{somebody}@localhost::localhost/theirs:1").endswith("theirs:1")
+    store = home / ".local/share/containers/storage"
+    files = list(store.rglob("*"))
+    assert any(path.name == "busybox" for path in files)
+    own = home.stat().st_uid
+    owners = {path.lstat().st_uid for path in files}
+    assert owners - {own} and all(uid == own or uid >= 100_000 for uid in owners), owners
+    wherry.ok("rmi", loaded)
+    wherry.ok("image", "scp", "-q", f"{somebody}@localhost::localhost/theirs:1", "root@localhost::")
+    assert wherry.ok("images", "--no-trunc", "--quiet") == identity
+    said = wherry.fails("image", "scp", "-q", f"{somebody}@localhost::localhost/nope:1", "root@localhost::")
+    assert said == f"Error: {somebody}: localhost/nope:1: image not known"

@@ -13,6 +13,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -438,3 +439,15 @@ def peak_memory(tools: Tools, words: list[str]) -> int:
         env={**os.environ, "PYTHONPATH": SOURCE}, capture_output=True, text=True, check=True,
     )
     return int(done.stdout)
+
+
+def test_standard_output_may_be_a_file_without_a_name(wherry: Any, loaded: str) -> None:
+    store = ["--root", wherry.tools.graph_root, "--runroot", wherry.tools.run_root]
+    with tempfile.TemporaryFile() as output:
+        subprocess.run(
+            [wherry.program, *store, "save", "-q", loaded],
+            stdout=output, env=wherry.environment, check=True, timeout=60,
+        )
+        output.seek(0)
+        with tarfile.open(fileobj=output, mode="r|") as archive:
+            assert "manifest.json" in archive.getnames()
