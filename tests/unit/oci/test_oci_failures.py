@@ -103,3 +103,10 @@ def test_a_missing_log_says_nothing(tmp_path: Path) -> None:
 )
 def test_recognising_a_container_that_is_gone(text: str, gone: bool) -> None:
     assert failures.is_gone(text) is gone
+
+
+def test_without_a_message_bus_the_way_out_is_named() -> None:
+    error = failures.classify("crun", "cannot open sd-bus: Connection refused")
+    assert str(error) == "OCI runtime error: crun: cannot open sd-bus: Connection refused"
+    assert "--cgroup-manager cgroupfs" in error.hint
+    assert failures.classify("crun", "something else").hint == ""
