@@ -13,6 +13,7 @@ from wherry.engine import intents
 from wherry.engine.listing import listing
 from wherry.engine.replace import update_event
 from wherry.errors import NoSuchContainer, NotFound, RuntimeFailed, WherryError
+from wherry.model.timestamps import SECOND, now_ns
 from wherry.model.update import UNIT_LABEL
 from wherry.spec.parse_values import quote
 from wherry.sys import log
@@ -211,7 +212,16 @@ class UnitAttempt(Attempt):
             self.abandon()
             return Outcome()
         self.new_ids = {name: summary.id for name, summary in found.items() if summary is not None}
+        self.items = [_elapsed(item, found[item.task.name]) for item in self.items]
         return conclude(self, judged(self), rollback=self.context.rollback)
+
+
+def _elapsed(item: Item, summary: Summary | None) -> Item:
+    """The time a container has run already counts."""
+    if summary is None or not summary.started_at:
+        return item
+    age = max(0, now_ns() - summary.started_at * SECOND)
+    return item.replace(task=item.task.replace(window=max(0, item.task.window - age)))
 
 
 def is_abandoned(intent: Intent) -> bool:
