@@ -16,7 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from wherry.engine.locked import LockedContainer
     from wherry.engine.runtime import Runtime
-    from wherry.model.container import ContainerConfig
+    from wherry.model.container import ContainerConfig, ContainerState
 
 
 def start(runtime: Runtime, identity: str) -> bool:
@@ -108,6 +108,7 @@ def init(held: LockedContainer) -> None:
 
     try:
         create_in_runtime(held)
+        _forget_last_run(state)
         held.move(status.INIT)
         held.save(held.event("init"))
     except BaseException as error:
@@ -144,6 +145,12 @@ def _mark_begun(held: LockedContainer) -> None:
     runtime = held.runtime
     own = runtime.paths.own_run_directory(held.id)
     state.run_dir = own if held.config.rootfs else runtime.store.container_run_dir(held.id)
+    held.save()
+    begin_life(held)
+
+
+def _forget_last_run(state: ContainerState) -> None:
+    """A new life has begun. Until then, and when it does not come to it, what is known of the last one still counts."""
     state.exited = False
     state.exit_code = 0
     state.error = ""
@@ -152,8 +159,6 @@ def _mark_begun(held: LockedContainer) -> None:
     state.started_time = state.finished_time = ""
     state.restart_count = 0
     state.restart_policy_match = False
-    held.save()
-    begin_life(held)
 
 
 def launch(held: LockedContainer) -> None:

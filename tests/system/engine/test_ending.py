@@ -14,7 +14,7 @@ from tests.system.engine.recovering import OPEN, until
 
 from wherry.engine.container import Container
 from wherry.engine.runtime import Runtime
-from wherry.errors import StateError, TimedOut
+from wherry.errors import StateError, TimedOut, WherryError
 
 pytestmark = pytest.mark.system
 
@@ -214,3 +214,20 @@ def test_restart_keeps_a_container_with_rm(rt: Runtime) -> None:
         for _round in range(3):
             container.restart(timeout=0)
             assert container.status == "running"
+
+
+def test_a_start_that_fails_keeps_what_is_known_of_the_last_run(rt: Runtime, tmp_path: Path) -> None:
+    place = tmp_path / "mounted"
+    place.mkdir()
+    with rt.containers.create(
+        IMAGE, ["sh", "-c", "exit 3"], name="again", network="none", volumes=[f"{place}:/mounted"]
+    ) as box:
+        box.start()
+        assert box.wait() == 3
+        before = box.state()
+        place.rmdir()
+        with pytest.raises(WherryError):
+            box.start()
+        after = box.state()
+        assert (after.status, after.exit_code, after.finished_time) == ("exited", 3, before.finished_time)
+        assert after.error
