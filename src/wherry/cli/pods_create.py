@@ -129,12 +129,17 @@ def _container(call: Call) -> ContainerSpec:
 
 def _shared(call: Call) -> dict[str, Any]:
     """The fields ``pod create`` and ``pod clone`` both have flags for."""
-    from wherry.spec.parse_process import words
-
     flags = call.flags
     return {
         "create_command": list(call.argv),
-        "infra_command": words(flags.text("infra-command")) if flags.given("infra-command") else None,
+        "infra_command": infra_command(flags.text("infra-command")) if flags.given("infra-command") else None,
         "infra_name": flags.text("infra-name"),
         "infra_conmon_pid_file": flags.text("infra-conmon-pidfile"),
     }
+
+
+def infra_command(text: str) -> list[str]:
+    """The infra container's command: a JSON list, or words with blanks between them, as Podman splits it."""
+    from wherry.spec.parse_process import words
+
+    return words(text) if text.lstrip()[:1] == "[" else text.split(" ")
