@@ -1,4 +1,4 @@
-"""The units that ship with wherry: coming back after a reboot, and auto-update once a day.
+"""The units that ship with wherry: coming back after a reboot, auto-update once a day, and the REST service's socket.
 
 They name the program that runs now, so they are written where they are wanted
 (``wherry system install-units``) instead of lying in the package.
@@ -72,10 +72,41 @@ Persistent=true
 [Install]
 WantedBy=timers.target
 """
+_SOCKET = """\
+[Unit]
+Description=Socket of wherry's REST service
+
+[Socket]
+ListenStream=%t/wherry/wherry.sock
+SocketMode=0660
+
+[Install]
+WantedBy=sockets.target
+"""
+_SERVICE = """\
+[Unit]
+Description=wherry's REST service
+Requires=wherry.socket
+After=wherry.socket
+RequiresMountsFor={store}
+StartLimitIntervalSec=0
+
+[Service]
+Type=exec
+Delegate=true
+# Containers outlive the service that started them.
+KillMode=process
+ExecStart={wherry} system service
+
+[Install]
+WantedBy=default.target
+"""
 UNITS = {
     "wherry-restart.service": _RESTART,
     "wherry-auto-update.service": _AUTO_UPDATE,
     "wherry-auto-update.timer": _TIMER,
+    "wherry.socket": _SOCKET,
+    "wherry.service": _SERVICE,
 }
 
 
