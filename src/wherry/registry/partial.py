@@ -19,6 +19,10 @@ from wherry.registry.verify import Verifier
 from wherry.sys import log
 from wherry.sys.files import make_dirs
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 #: Files nobody has touched for so many seconds are removed.
 _KEPT = 7 * 24 * 3600.0
 _PAUSE = 0.1        # seconds between two looks at a file somebody else holds
@@ -148,14 +152,28 @@ def _remove_old(path: str) -> None:
     with os.scandir(path) as entries:
         stale = [entry.path for entry in entries if entry.stat(follow_symlinks=False).st_mtime < oldest]
     for name in stale:
-        try:
-            fd = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError:
-            continue
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            os.unlink(name)
-        except OSError:
-            continue
-        finally:
-            os.close(fd)
+        _remove_idle(name)
+
+
+def remove_stored(path: str, digests: Iterable[str]) -> None:
+    """The blobs *digests* are in the store: what a pull that was killed in between kept of them goes.
+
+    Those another pull is at stay; it removes them itself.
+    """
+    for digest in digests:
+        _remove_idle(os.path.join(path, digest.replace(":", "-")))
+
+
+def _remove_idle(path: str) -> None:
+    """Remove a file that is there and that nobody holds."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(path)
+    except OSError:
+        return
+    finally:
+        os.close(fd)

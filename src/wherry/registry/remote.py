@@ -124,6 +124,11 @@ class RegistrySource(ImageSource):
     def finished(self) -> None:
         if self._kept is not None:
             self._kept.forget_all()
+            self._kept.close()
+        if self._blob_dir:
+            from wherry.registry.partial import remove_stored
+
+            remove_stored(self._blob_dir, [layer.digest for layer in self.layers])
 
     def discard_suspect(self) -> bool:
         """Kept blobs that are not verified go; when an earlier pull began one, it may be that which is damaged."""

@@ -316,7 +316,7 @@ def test_a_held_descriptor_is_released_at_the_exit(box: Box) -> None:
 def test_the_monitor_is_not_our_child(box: Box) -> None:
     created = box.command("sleep", "100").create()
     with pytest.raises(ChildProcessError):
-        os.waitpid(-1, os.WNOHANG)
+        os.waitpid(created.conmon_pid, os.WNOHANG)
     box.runtime.delete(box.id, force=True)
     box.wait()
     assert processes.wait_gone(created.conmon_pid, created.conmon_start, timeout=30)
