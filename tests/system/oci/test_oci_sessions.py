@@ -155,7 +155,8 @@ def test_a_container_that_has_ended(host: Host) -> None:
 
 
 def test_a_terminal(host: Host) -> None:
-    started = host.start("sh", "-c", "stty size; read x; echo got $x", process={"terminal": True}, size=(33, 77))
+    script = "until stty size; do sleep 0.1; done; read x; echo got $x"
+    started = host.start("sh", "-c", script, process={"terminal": True}, size=(33, 77))
     out, err = _talk(started, b"word\n")
     assert b"33 77" in out          # the terminal's echo may come before or after
     assert b"got word" in out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
@@ -141,6 +142,7 @@ def saved(podman: list[str], layout: str, tmp_path_factory: pytest.TempPathFacto
 def settings(tmp_path: Path) -> Iterator[Settings]:
     spool = tmp_path / "spool"
     spool.mkdir()
+    gc.collect()        # what earlier tests left to it is not to be counted
     descriptors = len(os.listdir("/proc/self/fd"))
     yield Settings(
         engine=EngineSettings(image_copy_tmp_dir=str(spool), retry=1, retry_delay="10ms"),

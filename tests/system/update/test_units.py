@@ -247,7 +247,7 @@ class Dead:
     def unit_property(self, name, interface, prop): return "loaded" if prop == "LoadState" else []
     def close(self): pass
 noun = AutoUpdate(rt, manager=Dead())
-noun.apply(noun.plan(tls_verify=False, window=0.2), tls_verify=False)
+noun.apply(noun.plan(tls_verify=False, window=2.0), tls_verify=False)
 """
 
 
