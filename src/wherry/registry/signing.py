@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from wherry.errors import InvalidArgument, Unavailable, from_os_error
@@ -93,8 +92,3 @@ def key_signer(path: str, passphrase: str, rekor: str = "") -> SigstoreSigner:
     except OSError as error:
         raise from_os_error(error, "reading private key") from None
     return SigstoreSigner(sigstore_keys.load_private(data, passphrase), rekor=rekor)
-
-
-def sign_all(signers: Sequence[Signer], identity: str, digest: str) -> list[bytes]:
-    """The signatures of all *signers*."""
-    return [signer.sign(identity, digest) for signer in signers]
